@@ -1,0 +1,323 @@
+// Package agent runs instances: it opens their sessions, supervises their
+// streams so that one instance's failure touches no other, and serves health
+// and metrics.
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"weir/configs"
+	"weir/internal/buildinfo"
+	"weir/internal/fault"
+	"weir/pipeline"
+	"weir/schemas"
+	"weir/sinks"
+	"weir/sources"
+)
+
+const (
+	firstWait = time.Second
+	maxWait   = 10 * time.Minute // between attempts to bring up an instance or a stopped stream
+)
+
+// Options is what an agent needs beside its configuration.
+type Options struct {
+	Config   *configs.Config
+	Clock    clockwork.Clock
+	Log      *slog.Logger
+	Once     bool // collect until every lane says caught up, deliver, end
+	TakeOver bool // write to sinks that another state has written
+}
+
+// Agent is a running Weir.
+type Agent struct {
+	Options
+	Pipeline *pipeline.Pipeline
+	metrics  *prometheus.Registry
+	started  time.Time
+
+	mu      sync.Mutex
+	streams []*StreamStatus
+}
+
+// StreamStatus is how one stream fares.
+type StreamStatus struct {
+	ID      pipeline.StreamID
+	App     string
+	Started time.Time
+	Run     *pipeline.StreamRun // nil until its instance is open
+
+	mu    sync.Mutex
+	err   error
+	ended time.Time // with Once: when the stream was done
+}
+
+// Err returns why the stream does not run; nil when it does.
+func (s *StreamStatus) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Ended returns when a single run of the stream was over; zero before.
+func (s *StreamStatus) Ended() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+func (s *StreamStatus) set(err error) {
+	s.mu.Lock()
+	s.err = err
+	s.mu.Unlock()
+}
+
+// New opens sinks, state and spool. Nothing is collected before Run.
+func New(ctx context.Context, o Options) (*Agent, error) {
+	a := &Agent{Options: o, metrics: prometheus.NewRegistry(), started: o.Clock.Now()}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg := o.Config
+	po := pipeline.Options{
+		DataDir: cfg.Agent.DataDir, Clock: o.Clock, Rand: rand.Reader, Log: o.Log, Metrics: a.metrics,
+		SpoolLimit: int64(cfg.Agent.SpoolLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
+		Tables: filledTables(cfg.Instances),
+	}
+	if o.Once {
+		po.Patience = cfg.Agent.DrainTimeout
+	}
+	for _, s := range cfg.Sinks {
+		sink, err := s.Driver.Open(ctx, sinks.Env{Name: s.Name, Version: buildinfo.Version(), Clock: o.Clock}, s.Config)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("sink %s: %w", s.Name, err), closeAll(po.Sinks))
+		}
+		po.Sinks = append(po.Sinks, pipeline.SinkOptions{Name: s.Name, Sink: sink, Batching: s.Config.Batching()})
+	}
+	p, err := pipeline.Open(ctx, po)
+	if err != nil {
+		return nil, errors.Join(err, closeAll(po.Sinks))
+	}
+	a.Pipeline = p
+	for _, inst := range cfg.Instances {
+		if !inst.Enabled {
+			continue
+		}
+		for _, info := range inst.Connector.Streams {
+			if inst.Streams[info.Name].Enabled {
+				a.streams = append(a.streams, &StreamStatus{ID: pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, App: inst.Connector.App})
+			}
+		}
+	}
+	return a, nil
+}
+
+func closeAll(opened []pipeline.SinkOptions) error {
+	var errs []error
+	for _, s := range opened {
+		errs = append(errs, s.Sink.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// filledTables are the tables that the configured instances may fill, in the
+// order of their declaration.
+func filledTables(instances []configs.Instance) (out []*schemas.Table) {
+	filled := map[string]bool{schemas.TableCollectionRuns: true}
+	for _, inst := range instances {
+		for _, s := range inst.Connector.Streams {
+			for _, t := range s.Tables {
+				filled[t] = true
+			}
+		}
+	}
+	for _, t := range schemas.Tables() {
+		if filled[t.Name] {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Streams returns how each stream fares, in the order of the configuration.
+func (a *Agent) Streams() []*StreamStatus { return a.streams }
+
+// Run collects and delivers until ctx ends, then drains within the configured
+// time. With Once it ends by itself; its error says what is missing.
+func (a *Agent) Run(ctx context.Context) error {
+	err := a.Pipeline.Start(ctx)
+	if err != nil {
+		return errors.Join(err, a.Pipeline.Close())
+	}
+	stopAdmin, err := a.serveAdmin()
+	if err != nil {
+		return errors.Join(err, a.Pipeline.Close())
+	}
+	collect, stop := context.WithCancelCause(ctx)
+	defer context.AfterFunc(a.Pipeline.Failure(), func() { stop(context.Cause(a.Pipeline.Failure())) })()
+	var wg sync.WaitGroup
+	for _, inst := range a.Config.Instances {
+		if inst.Enabled {
+			wg.Go(func() { a.runInstance(collect, inst) })
+		}
+	}
+	wg.Wait()
+
+	// What was collected is delivered, also after SIGTERM, but not for ever. A
+	// single run is patient with each sink instead.
+	drain, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	if ctx.Err() != nil {
+		timer := a.Clock.AfterFunc(a.Config.Agent.DrainTimeout, cancel)
+		defer timer.Stop()
+	}
+	err = a.Pipeline.Drain(drain)
+	if a.Once {
+		for _, s := range a.streams {
+			if e := s.Err(); e != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", s.ID, e))
+			}
+		}
+		if ctx.Err() != nil {
+			err = errors.Join(err, errors.New("interrupted before every lane was caught up"))
+		}
+	} else if err != nil {
+		a.Log.Warn("stopped with work left; it goes on at the next start", "error", err)
+		err = nil
+	}
+	if f := context.Cause(a.Pipeline.Failure()); f != nil {
+		err = errors.Join(err, f)
+	}
+	return errors.Join(err, stopAdmin(), a.Pipeline.Close())
+}
+
+// runInstance brings an instance up and keeps its streams running.
+func (a *Agent) runInstance(ctx context.Context, inst configs.Instance) {
+	log := a.Log.With("instance", inst.Name)
+	mine := a.streamsOf(inst.Name)
+	if len(mine) == 0 {
+		return
+	}
+	session, tenant, err := a.open(ctx, inst, mine, log)
+	if err != nil {
+		for _, s := range mine {
+			s.end(err, a.Clock.Now())
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for _, stream := range session.Streams() {
+		for _, s := range mine {
+			if s.ID.Stream == stream.Info.Name {
+				wg.Go(func() { a.runStream(ctx, inst, s, stream, tenant, log.With("stream", s.ID.Stream)) })
+			}
+		}
+	}
+	wg.Wait()
+}
+
+func (a *Agent) streamsOf(instance string) (out []*StreamStatus) {
+	for _, s := range a.streams {
+		if s.ID.Instance == instance {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// open opens a session and pins its tenant, trying again until ctx ends. A
+// single run tries a few times.
+func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamStatus, log *slog.Logger) (sources.Session, string, error) {
+	for attempt, wait := 1, firstWait; ; attempt, wait = attempt+1, min(2*wait, maxWait) {
+		session, tenant, err := a.tryOpen(ctx, inst)
+		if err == nil {
+			for _, s := range mine {
+				s.set(nil)
+			}
+			return session, tenant, nil
+		}
+		for _, s := range mine {
+			s.set(err)
+		}
+		if ctx.Err() != nil {
+			return nil, "", context.Cause(ctx)
+		}
+		if a.Once && (attempt >= 3 || fault.Of(err) != fault.Transient) {
+			return nil, "", err
+		}
+		log.Error("instance cannot be opened; trying again, the others go on", "error", err)
+		if !a.pause(ctx, max(wait/2+mathrand.N(wait), fault.RetryAfter(err))) {
+			return nil, "", context.Cause(ctx)
+		}
+	}
+}
+
+func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, string, error) {
+	session, err := inst.Connector.Open(ctx, sources.Env{Instance: inst.Name, Clock: a.Clock}, inst.Config)
+	if err != nil {
+		return nil, "", fmt.Errorf("opening %s: %w", inst.Name, err)
+	}
+	tenant, err := session.Tenant(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("opening %s: asking for its organization: %w", inst.Name, err)
+	}
+	tenant, err = a.Pipeline.PinTenant(ctx, inst.Name, tenant)
+	return session, tenant, err
+}
+
+// runStream runs a stream for as long as ctx lasts. One that stopped, for a
+// missing right say, is tried again slowly.
+func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamStatus, stream sources.Stream, tenant string, log *slog.Logger) {
+	run, err := a.Pipeline.NewStreamRun(pipeline.StreamOptions{
+		ID: s.ID, App: s.App, Tenant: tenant, Stream: stream, Every: inst.Streams[s.ID.Stream].Every,
+		Parallel: inst.Parallel, DropRaw: inst.Raw == "drop", Once: a.Once,
+	})
+	if err != nil {
+		s.end(err, a.Clock.Now())
+		return
+	}
+	s.mu.Lock()
+	s.Run, s.Started = run, a.Clock.Now()
+	s.mu.Unlock()
+	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+		err := run.Run(ctx)
+		if a.Once || ctx.Err() != nil {
+			if ctx.Err() != nil && a.Once {
+				err = context.Cause(ctx)
+			}
+			s.end(err, a.Clock.Now())
+			return
+		}
+		s.set(err)
+		log.Error("stream stopped; trying again slowly, the others go on", "error", err)
+		if !a.pause(ctx, wait) {
+			return
+		}
+		s.set(nil)
+	}
+}
+
+func (s *StreamStatus) end(err error, now time.Time) {
+	s.mu.Lock()
+	s.err, s.ended = err, now
+	s.mu.Unlock()
+}
+
+// pause waits, and reports whether ctx still lasts.
+func (a *Agent) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-a.Clock.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

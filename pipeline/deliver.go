@@ -1,0 +1,337 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"weir/internal/failpoint"
+	"weir/internal/fault"
+	"weir/schemas"
+	"weir/sinks"
+)
+
+// A part never spans more than partSpan of row time: sinks partition by month,
+// and refuse too many partitions at once.
+const (
+	partSpan       = 40 * 30 * 24 * time.Hour
+	maxPartBatches = 4096
+)
+
+// delivery brings one table to one sink. Two goroutines share it: one plans and
+// stages parts, the other commits them, in order.
+type delivery struct {
+	p     *Pipeline
+	sink  *sinkRun
+	table *schemas.Table
+	wake  chan struct{}
+
+	mu       sync.Mutex
+	totals   [2]Totals // unplanned batches: on time, late
+	open     int       // parts planned and not delivered
+	last     string    // id of the newest planned part
+	n        int64     // and its number
+	flushing bool
+}
+
+func lateIndex(late bool) int {
+	if late {
+		return 1
+	}
+	return 0
+}
+
+// add counts new batches of this delivery's table.
+func (d *delivery) add(batches []spooled) {
+	d.mu.Lock()
+	for _, b := range batches {
+		if b.Table != d.table.Name {
+			continue
+		}
+		t := &d.totals[lateIndex(b.Late)]
+		if t.Batches == 0 {
+			t.Oldest = b.Created
+		}
+		t.Batches++
+		t.Rows += b.Rows
+		t.Bytes += b.Bytes()
+	}
+	d.mu.Unlock()
+	d.poke()
+}
+
+func (d *delivery) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush has everything waiting made into parts now, and from now on.
+func (d *delivery) flush(on bool) {
+	d.mu.Lock()
+	d.flushing = on
+	d.mu.Unlock()
+	d.poke()
+}
+
+// waiting returns how much this delivery has still to bring.
+func (d *delivery) waiting() (t Totals, parts int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t = d.totals[0]
+	t.Batches += d.totals[1].Batches
+	t.Rows += d.totals[1].Rows
+	t.Bytes += d.totals[1].Bytes
+	if t.Oldest.IsZero() || (d.totals[1].Batches > 0 && d.totals[1].Oldest.Before(t.Oldest)) {
+		t.Oldest = d.totals[1].Oldest
+	}
+	return t, d.open
+}
+
+type stagedPart struct {
+	part   *sinks.Part
+	staged sinks.Staged
+}
+
+// run delivers until ctx ends.
+func (d *delivery) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan stagedPart)
+	done := make(chan error, 1)
+	go func() {
+		defer close(next)
+		done <- d.stageAll(ctx, next)
+	}()
+	var err error
+	for s := range next {
+		if err == nil {
+			if err = d.commit(ctx, s); err != nil {
+				cancel(err)
+			}
+		} else {
+			_ = s.staged.Discard()
+		}
+	}
+	return errors.Join(err, <-done)
+}
+
+// stageAll first takes up the parts planned earlier, then plans new ones.
+func (d *delivery) stageAll(ctx context.Context, next chan<- stagedPart) error {
+	open, err := d.p.state.OpenParts(ctx, d.sink.name, d.table.Name)
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		var ps PartState
+		if i < len(open) {
+			ps = open[i]
+		} else if ps, err = d.plan(ctx); err != nil {
+			return err
+		}
+		part, err := d.part(ctx, ps)
+		if err != nil {
+			return err
+		}
+		staged, err := d.stage(ctx, part)
+		if err != nil {
+			return err
+		}
+		select {
+		case next <- stagedPart{part, staged}:
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), staged.Discard())
+		}
+	}
+}
+
+// plan waits until a part is due and makes its list durable.
+func (d *delivery) plan(ctx context.Context) (PartState, error) {
+	for {
+		late, wait, due := d.due(d.p.clock.Now())
+		if !due {
+			var timer <-chan time.Time
+			if wait > 0 {
+				timer = d.p.clock.After(wait)
+			}
+			select {
+			case <-d.wake:
+			case <-timer:
+			case <-ctx.Done():
+				return PartState{}, context.Cause(ctx)
+			}
+			continue
+		}
+		batches, err := d.p.state.Pending(ctx, Queue{d.sink.name, d.table.Name, late}, maxPartBatches)
+		if err != nil {
+			return PartState{}, err
+		}
+		if len(batches) == 0 {
+			return PartState{}, fmt.Errorf("planning %s for sink %s: batches were counted that the state does not hold", d.table.Name, d.sink.name)
+		}
+		batches = d.choose(batches)
+		ps := d.describe(batches)
+		err = d.p.committer.update(ctx, func(tx Tx) error {
+			if err := failpoint.Hit(failpoint.PartPlan); err != nil {
+				return err
+			}
+			return tx.AddPart(ps, batches)
+		})
+		if err != nil {
+			return PartState{}, err
+		}
+		d.planned(ctx, late, batches, ps)
+		return ps, nil
+	}
+}
+
+// due says whether a part should close now, of which queue, and if not, when
+// to look again (0: when woken).
+func (d *delivery) due(now time.Time) (late bool, wait time.Duration, due bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.sink.batching
+	for i, delay := range []time.Duration{b.MaxDelay, b.LateDelay} {
+		t := d.totals[i]
+		if t.Batches == 0 {
+			continue
+		}
+		left := delay - now.Sub(t.Oldest)
+		if t.Bytes >= int64(b.TargetSize) || t.Batches >= maxPartBatches || left <= 0 || d.flushing {
+			return i == 1, 0, true
+		}
+		if wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	return false, wait, false
+}
+
+// choose takes batches from the front: of one schema version, up to the target
+// size, spanning at most partSpan.
+func (d *delivery) choose(batches []Batch) []Batch {
+	lo, hi, bytes := batches[0].MinTime, batches[0].MaxTime, int64(0)
+	for i, b := range batches {
+		lo, hi = min(lo, b.MinTime), max(hi, b.MaxTime)
+		tooWide := int64(hi-lo) > partSpan.Milliseconds()
+		tooBig := bytes+b.Bytes() > int64(d.sink.batching.TargetSize)
+		if i > 0 && (tooWide || tooBig || b.SchemaVersion != batches[0].SchemaVersion) {
+			return batches[:i]
+		}
+		bytes += b.Bytes()
+	}
+	return batches
+}
+
+func (d *delivery) describe(batches []Batch) PartState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ps := PartState{
+		ID: d.p.ids.New(), Previous: d.last, Sink: d.sink.name, Table: d.table.Name, N: d.n + 1,
+		SchemaVersion: batches[0].SchemaVersion, MinTime: batches[0].MinTime, MaxTime: batches[0].MaxTime,
+		Created: d.p.clock.Now().UTC(),
+	}
+	for _, b := range batches {
+		ps.Rows += b.Rows
+		ps.Bytes += b.Bytes()
+		ps.MinTime, ps.MaxTime = min(ps.MinTime, b.MinTime), max(ps.MaxTime, b.MaxTime)
+	}
+	return ps
+}
+
+func (d *delivery) planned(ctx context.Context, late bool, batches []Batch, ps PartState) {
+	oldest := time.Time{}
+	if rest, err := d.p.state.Pending(ctx, Queue{d.sink.name, d.table.Name, late}, 1); err == nil && len(rest) > 0 {
+		oldest = rest[0].Created
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last, d.n = ps.ID, ps.N
+	d.open++
+	t := &d.totals[lateIndex(late)]
+	t.Batches -= int64(len(batches))
+	t.Rows -= ps.Rows
+	t.Bytes -= ps.Bytes
+	if t.Oldest = oldest; oldest.IsZero() && t.Batches > 0 {
+		t.Oldest = d.p.clock.Now()
+	}
+}
+
+// part gathers what a sink needs to write a planned part.
+func (d *delivery) part(ctx context.Context, ps PartState) (*sinks.Part, error) {
+	batches, err := d.p.state.PartBatches(ctx, ps.ID)
+	if err != nil {
+		return nil, err
+	}
+	part := &sinks.Part{
+		ID: ps.ID, Previous: ps.Previous, Table: d.table, SchemaVersion: ps.SchemaVersion,
+		Rows: ps.Rows, MinTime: ps.MinTime, MaxTime: ps.MaxTime,
+	}
+	var rows int64
+	for i := range batches {
+		b := &batches[i]
+		rows += b.Rows
+		part.Batches = append(part.Batches, sinks.Batch{
+			ID: b.ID, App: b.App, Instance: b.Instance, Rows: b.Rows, Bytes: b.Bytes(), MinTime: b.MinTime, MaxTime: b.MaxTime,
+			Load: func() (schemas.Encoded, error) { return d.p.spool.load(b) },
+		})
+	}
+	if rows != ps.Rows {
+		return nil, fault.New(fault.Permanent, "part %s of %s: its batches hold %d rows, its plan %d: the state is damaged", ps.ID, ps.Table, rows, ps.Rows)
+	}
+	return part, nil
+}
+
+// stage has the sink prepare a part, for as long as it takes.
+func (d *delivery) stage(ctx context.Context, part *sinks.Part) (staged sinks.Staged, err error) {
+	err = d.sink.persevere(ctx, d.table, "staging", func() error {
+		staged, err = d.sink.sink.Stage(ctx, part)
+		return err
+	})
+	return staged, err
+}
+
+// commit makes a staged part visible and tells the state.
+func (d *delivery) commit(ctx context.Context, s stagedPart) error {
+	var receipt sinks.Receipt
+	started := d.p.clock.Now()
+	staged := s.staged
+	err := d.sink.persevere(ctx, d.table, "writing", func() (err error) {
+		if staged == nil {
+			if staged, err = d.sink.sink.Stage(ctx, s.part); err != nil {
+				return err
+			}
+		}
+		if receipt, err = staged.Commit(ctx); err != nil {
+			err = errors.Join(err, staged.Discard())
+			staged = nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var freed []string
+	err = d.p.committer.update(ctx, func(tx Tx) (err error) {
+		if err := failpoint.Hit(failpoint.PartAck); err != nil {
+			return err
+		}
+		freed, err = tx.FinishPart(s.part.ID, d.p.clock.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.open--
+	d.mu.Unlock()
+	d.sink.delivered(s.part, receipt, d.p.clock.Since(started))
+	if err := d.p.spool.free(freed); err != nil {
+		d.p.log.Warn("could not remove delivered spool segments; they are removed at the next start", "error", err)
+	}
+	d.p.changed()
+	return nil
+}

@@ -1,0 +1,246 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/schemas"
+	"weir/sources"
+)
+
+// Bounds of the times vendors' records may claim; outside, observed_at stands
+// in. A batch of late rows spreads over batchSpan at most: sinks partition by month.
+var minTime = schemas.Time(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
+
+const (
+	futureSlack   = 24 * time.Hour
+	batchSpan     = 24 * 30 * 24 * time.Hour // of a batch's rows, at most
+	maxBatchRows  = 1 << 16
+	dayMS         = 86_400_000
+	maxDeadRaw    = 4 << 20 // bytes of a dead letter's raw record that are kept
+	rejectMissing = "the record has no event id"
+)
+
+// pageCounts is what became of a page's rows.
+type pageCounts struct {
+	rows, duplicates, conflicts, unproven, late, rejected, timesReplaced int64
+}
+
+// encoder turns pages of one lane at a time into batches. Not for concurrent use.
+type encoder struct {
+	p        *Pipeline
+	run      *StreamRun
+	builders map[string]*schemas.Builder
+	index    []int32
+	groups   []group
+}
+
+// group is the rows of one batch to be.
+type group struct {
+	late  bool
+	epoch int64 // which batchSpan of time
+	index []int32
+}
+
+func newEncoder(p *Pipeline, run *StreamRun) *encoder {
+	return &encoder{p: p, run: run, builders: map[string]*schemas.Builder{}}
+}
+
+// encode judges a page's rows and builds its batches. The returned seenPage is
+// to be told once they are committed.
+func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.Page) (*change, *seenPage, pageCounts, error) {
+	now := e.p.clock.Now()
+	var n pageCounts
+	ch := &change{}
+	dead := e.rejects(lane, page, now)
+	var seen *seenPage
+	for _, t := range e.run.tables {
+		rows := page.Rows.Len(t)
+		if rows == 0 {
+			continue
+		}
+		e.index = e.index[:0]
+		if t.Name == schemas.TableActivities {
+			var err error
+			var refused []DeadLetter
+			if seen, refused, err = e.judge(ctx, lane, page.Rows.Activities, now, &n); err != nil {
+				return nil, nil, n, err
+			}
+			dead = append(dead, refused...)
+		} else {
+			for i := range rows {
+				e.index = append(e.index, int32(i))
+			}
+		}
+		n.rows += int64(len(e.index))
+		batches, late, err := e.batches(t, page.Rows, now)
+		if err != nil {
+			return nil, nil, n, err
+		}
+		n.late += late
+		ch.batches = append(ch.batches, batches...)
+	}
+	n.rejected = int64(len(dead))
+	id := e.run.ID
+	ch.lazy = len(ch.batches) == 0 && len(dead) == 0
+	ch.apply = func(tx Tx) error {
+		for _, d := range dead {
+			if err := tx.AddDeadLetter(d); err != nil {
+				return err
+			}
+		}
+		if seen == nil {
+			return nil
+		}
+		for hour, packed := range seen.packed {
+			if err := tx.AddSeen(id, hour, packed, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return ch, seen, n, nil
+}
+
+// judge drops the events already sent, mends impossible times, and leaves the
+// rest in e.index.
+func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.Activity, now time.Time, n *pageCounts) (*seenPage, []DeadLetter, error) {
+	page, err := e.run.seen.begin(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer page.end()
+	var refused []DeadLetter
+	observed := schemas.Time(now.UnixMilli())
+	latest := schemas.Time(now.Add(futureSlack).UnixMilli())
+	for i := range rows {
+		r := &rows[i]
+		if r.EventID == "" {
+			refused = append(refused, e.deadRow(lane, sources.Reject{Ref: strconv.Itoa(i), Reason: rejectMissing, Raw: r.Raw}, now))
+			continue
+		}
+		if r.Time < minTime || r.Time > latest {
+			r.Time = observed
+			n.timesReplaced++
+		}
+		v, err := page.judge(ctx, r.EventID, r.Raw, r.Time)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch v {
+		case isDuplicate:
+			n.duplicates++
+			continue
+		case isConflict:
+			n.conflicts++
+		case isUnproven:
+			n.unproven++
+		case isNew:
+		}
+		if e.run.DropRaw {
+			r.Raw = ""
+		}
+		e.index = append(e.index, int32(i))
+	}
+	return page, refused, nil
+}
+
+// batches encodes the rows in e.index: those of days before yesterday apart
+// from the others, rows of one day together, no batch wider than batchSpan.
+func (e *encoder) batches(t *schemas.Table, rows *schemas.Rows, now time.Time) (out []spooled, late int64, err error) {
+	yesterday := schemas.Time(now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -1).UnixMilli())
+	e.groups = e.groups[:0]
+	for _, i := range e.index {
+		at := rows.Time(t, int(i))
+		if at == 0 {
+			at = schemas.Time(now.UnixMilli())
+		}
+		isLate, epoch := at < yesterday, int64(0)
+		if isLate {
+			late++
+			epoch = int64(at) / batchSpan.Milliseconds()
+		}
+		e.group(isLate, epoch, i)
+	}
+	for _, g := range e.groups {
+		slices.SortStableFunc(g.index, func(a, b int32) int {
+			return int(int64(rows.Time(t, int(a)))/dayMS - int64(rows.Time(t, int(b)))/dayMS)
+		})
+		for part := range slices.Chunk(g.index, maxBatchRows) {
+			b, err := e.batch(t, rows, part, g.late, now)
+			if err != nil {
+				return nil, 0, err
+			}
+			out = append(out, b)
+		}
+	}
+	return out, late, nil
+}
+
+func (e *encoder) group(late bool, epoch int64, row int32) {
+	for i := range e.groups {
+		if g := &e.groups[i]; g.late == late && g.epoch == epoch {
+			g.index = append(g.index, row)
+			return
+		}
+	}
+	if len(e.groups) < cap(e.groups) { // reuse the index of an earlier page
+		e.groups = e.groups[:len(e.groups)+1]
+	} else {
+		e.groups = append(e.groups, group{})
+	}
+	g := &e.groups[len(e.groups)-1]
+	g.late, g.epoch, g.index = late, epoch, append(g.index[:0], row)
+}
+
+func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, late bool, now time.Time) (spooled, error) {
+	builder, ok := e.builders[t.Name]
+	if !ok {
+		builder = schemas.NewBuilder(t)
+		e.builders[t.Name] = builder
+	}
+	observed := schemas.Time(now.UnixMilli())
+	b := &Batch{
+		ID: e.p.ids.New(), Table: t.Name, App: e.run.App, Instance: e.run.ID.Instance,
+		SchemaVersion: schemas.Version, Rows: int64(len(index)), Late: late, Created: now.UTC(),
+	}
+	for k, i := range index {
+		at := rows.Time(t, int(i))
+		if at == 0 {
+			at = observed
+		}
+		if k == 0 || at < b.MinTime {
+			b.MinTime = at
+		}
+		b.MaxTime = max(b.MaxTime, at)
+	}
+	encoded, err := builder.Encode(schemas.Envelope{
+		App: b.App, Instance: b.Instance, Tenant: e.run.Tenant, ObservedAt: observed,
+		Version: e.p.versions.take(int64(len(index))), BatchID: b.ID,
+	}, rows, index)
+	if err != nil {
+		return spooled{}, fmt.Errorf("encoding a batch of %s: %w", t.Name, err)
+	}
+	return spooled{b, encoded}, nil
+}
+
+func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) (out []DeadLetter) {
+	for _, r := range page.Rejected {
+		out = append(out, e.deadRow(lane, r, now))
+	}
+	return out
+}
+
+func (e *encoder) deadRow(lane sources.Lane, r sources.Reject, now time.Time) DeadLetter {
+	raw := r.Raw
+	if len(raw) > maxDeadRaw {
+		raw = raw[:maxDeadRaw]
+	}
+	return DeadLetter{
+		ID: e.p.ids.New(), At: now.UTC(), Kind: "row", StreamID: e.run.ID, Lane: lane.ID, Hint: lane.Hint,
+		Ref: r.Ref, Class: "bad_data", Reason: r.Reason, SchemaVersion: schemas.Version, Raw: string(bytesOf(raw)),
+	}
+}

@@ -1,0 +1,157 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/schemas"
+)
+
+// quietRuns is how long runs that found nothing are gathered into one row.
+const quietRuns = 10 * time.Minute
+
+// runLog writes a stream's collection_runs rows. Runs of a quiet stream are
+// told together: their spans join.
+type runLog struct {
+	r *StreamRun
+
+	mu      sync.Mutex
+	sent    runTotals // counts already told
+	told    time.Time
+	since   time.Time // start of the first run not told
+	newBad  bool      // an object was parked since the last row
+	builder *encoder
+}
+
+// runInfo is one round under way.
+type runInfo struct {
+	started   time.Time
+	complete  bool // the listing showed everything
+	coveredTo schemas.Time
+}
+
+type runTotals struct {
+	lanes, failed, pages, rows, duplicates, conflicts, unproven, late, rejected, requests, bytes int64
+}
+
+func (l *runLog) begin() *runInfo {
+	now := l.r.p.clock.Now()
+	l.mu.Lock()
+	if l.since.IsZero() {
+		l.since = now
+	}
+	l.mu.Unlock()
+	return &runInfo{started: now}
+}
+
+// listed tells that the listing was complete, and what it covers.
+func (i *runInfo) listed(coveredTo schemas.Time) {
+	i.complete, i.coveredTo = true, coveredTo
+}
+
+func (l *runLog) parked() {
+	l.mu.Lock()
+	l.newBad = true
+	l.mu.Unlock()
+}
+
+func (l *runLog) totals() runTotals {
+	s := &l.r.Stats
+	return runTotals{
+		lanes: s.LanesRead.Load(), failed: s.LanesFailed.Load() + s.LanesParked.Load(), pages: s.Pages.Load(), rows: s.Rows.Load(),
+		duplicates: s.Duplicates.Load(), conflicts: s.Conflicts.Load(), unproven: s.Unproven.Load(), late: s.Late.Load(),
+		rejected: s.Rejected.Load(), requests: s.Requests.Load(), bytes: s.Bytes.Load(),
+	}
+}
+
+func (l *runLog) metaKey() string { return "covered/" + l.r.ID.String() }
+
+// end tells of a round, at once if it found something or failed.
+//
+// covered_from is where the last covered span ended, so the spans of successful
+// runs join without a gap. A run that parked an object claims nothing, but the
+// next one starts after it: the gap stays to be seen.
+func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failure error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, now := l.r, l.r.p.clock.Now()
+	total := l.totals()
+	row := schemas.CollectionRun{
+		Stream: r.ID.Stream, RunID: r.p.ids.New(), Mode: "poll",
+		Lanes: total.lanes - l.sent.lanes, LanesFailed: total.failed - l.sent.failed, StartedAt: schemas.Time(l.since.UnixMilli()), FinishedAt: schemas.Time(now.UnixMilli()),
+		Pages: total.pages - l.sent.pages, Rows: total.rows - l.sent.rows, DuplicatesDropped: total.duplicates - l.sent.duplicates,
+		IDConflicts: total.conflicts - l.sent.conflicts, Unproven: total.unproven - l.sent.unproven, LateRows: total.late - l.sent.late,
+		Rejected: total.rejected - l.sent.rejected, Requests: total.requests - l.sent.requests, Bytes: total.bytes - l.sent.bytes,
+	}
+	covered := failure == nil && run.complete && lanes.Failing == 0 && run.coveredTo > 0
+	from, err := l.coveredFrom(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case failure != nil:
+		row.Outcome, row.Error = "failure", fmt.Sprintf("%.1000s", failure)
+	case l.newBad || lanes.Failing > 0:
+		row.Outcome = "partial"
+	default:
+		row.Outcome = "success"
+	}
+	if covered && !l.newBad {
+		row.CoveredFrom, row.CoveredTo = from, run.coveredTo
+	}
+	if covered {
+		r.Stats.CoveredTo.Store(int64(run.coveredTo))
+		r.p.metrics.lag.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(now.Sub(time.UnixMilli(int64(run.coveredTo))).Seconds())
+	}
+	quiet := row.Rows == 0 && row.Rejected == 0 && row.Outcome == "success"
+	if quiet && !r.Once && now.Sub(l.told) < quietRuns {
+		return nil
+	}
+	return l.tell(ctx, row, covered, run.coveredTo, total, now)
+}
+
+func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bool, to schemas.Time, total runTotals, now time.Time) error {
+	r := l.r
+	if l.builder == nil {
+		l.builder = newEncoder(r.p, r)
+	}
+	rows := &schemas.Rows{CollectionRuns: []schemas.CollectionRun{row}}
+	table := schemas.ByName(schemas.TableCollectionRuns)
+	b, err := l.builder.batch(table, rows, []int32{0}, false, now)
+	if err != nil {
+		return err
+	}
+	result := make(chan error, 1)
+	r.p.committer.submit(r.p.failure, &change{
+		batches: []spooled{b},
+		apply: func(tx Tx) error {
+			if !covered {
+				return nil
+			}
+			return tx.SetMeta(l.metaKey(), strconv.FormatInt(int64(to), 10))
+		},
+		done: func(err error) { result <- err },
+	})
+	select {
+	case err = <-result:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	l.sent, l.told, l.since, l.newBad = total, now, time.Time{}, false
+	return nil
+}
+
+func (l *runLog) coveredFrom(ctx context.Context) (schemas.Time, error) {
+	v, err := l.r.p.state.Meta(ctx, l.metaKey())
+	if err != nil || v == "" {
+		return 0, err
+	}
+	ms, err := strconv.ParseInt(v, 10, 64)
+	return schemas.Time(ms), err
+}

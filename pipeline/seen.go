@@ -1,0 +1,282 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/dchest/siphash"
+
+	"weir/schemas"
+)
+
+// Seen ids are kept per hour of event time, 12 bytes each: 8 of the event id's
+// keyed hash, 4 of the content's. An event is dropped only when both are known,
+// so neither a collision nor a record rewritten under its id loses anything.
+const (
+	seenEntry    = 12
+	hourMS       = 3_600_000
+	seenResident = 1 << 18 // entries a stream holds in memory before idle hours are let go
+)
+
+// verdict says what is known of an event.
+type verdict int
+
+const (
+	isNew verdict = iota
+	isDuplicate
+	isConflict // known id, other content: sent again
+	isUnproven // older than the ids remembered: sent
+)
+
+// seenIDs is what one stream has sent.
+type seenIDs struct {
+	state  State
+	stream StreamID
+	k0, k1 uint64 // secret, so that nobody can make two event ids collide
+
+	mu       sync.Mutex
+	loaded   bool
+	floor    int64
+	hours    map[int64]*seenHour
+	resident int
+	tick     int64
+}
+
+type entry struct {
+	id      uint64
+	content uint32
+}
+
+type seenHour struct {
+	sorted []entry
+	fresh  map[uint64]uint32
+	pins   int // pages on their way to the state that added ids here
+	used   int64
+}
+
+func newSeenIDs(state State, stream StreamID, key [16]byte) *seenIDs {
+	return &seenIDs{
+		state: state, stream: stream, hours: map[int64]*seenHour{},
+		k0: binary.LittleEndian.Uint64(key[:8]), k1: binary.LittleEndian.Uint64(key[8:]),
+	}
+}
+
+// seenPage gathers the ids one page adds.
+type seenPage struct {
+	ids    *seenIDs
+	packed map[int64][]byte
+	hours  []*seenHour
+}
+
+// begin locks the stream's ids for one page; end releases them. In between no
+// other page is judged, so that two pages in flight cannot both send an event.
+func (s *seenIDs) begin(ctx context.Context) (*seenPage, error) {
+	s.mu.Lock()
+	if !s.loaded {
+		floor, err := s.state.SeenFloor(ctx, s.stream)
+		if err != nil {
+			s.mu.Unlock()
+			return nil, err
+		}
+		s.floor, s.loaded = floor, true
+	}
+	return &seenPage{ids: s, packed: map[int64][]byte{}}, nil
+}
+
+func (p *seenPage) end() { p.ids.mu.Unlock() }
+
+// judge says what is known of an event and remembers it.
+func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas.Time) (verdict, error) {
+	s := p.ids
+	hour := int64(t) / hourMS
+	h, ok := s.hours[hour]
+	if !ok {
+		var err error
+		if h, err = s.load(ctx, hour); err != nil {
+			return isNew, err
+		}
+	}
+	s.tick++
+	h.used = s.tick
+	id := siphash.Hash(s.k0, s.k1, bytesOf(eventID))
+	sum := uint32(xxhash.Sum64String(content))
+	known, isKnown := h.find(id)
+	switch {
+	case isKnown && known == sum:
+		return isDuplicate, nil
+	case !isKnown && hour <= s.floor && len(h.sorted)+len(h.fresh) == 0:
+		// The hour's ids were forgotten. It is remembered again from here on.
+		p.add(hour, h, id, sum)
+		return isUnproven, nil
+	}
+	p.add(hour, h, id, sum)
+	if isKnown {
+		return isConflict, nil
+	}
+	if hour <= s.floor {
+		return isUnproven, nil
+	}
+	return isNew, nil
+}
+
+func (p *seenPage) add(hour int64, h *seenHour, id uint64, content uint32) {
+	buf, ok := p.packed[hour]
+	if !ok {
+		h.pins++
+		p.hours = append(p.hours, h)
+	}
+	buf = binary.LittleEndian.AppendUint64(buf, id)
+	p.packed[hour] = binary.LittleEndian.AppendUint32(buf, content)
+	h.fresh[id] = content
+	p.ids.resident++
+	if len(h.fresh) > max(1024, len(h.sorted)/4) {
+		h.merge()
+	}
+}
+
+// committed tells that the page's ids are in the state.
+func (p *seenPage) committed() {
+	p.ids.mu.Lock()
+	defer p.ids.mu.Unlock()
+	for _, h := range p.hours {
+		h.pins--
+	}
+	p.ids.letGo()
+}
+
+func (s *seenIDs) load(ctx context.Context, hour int64) (*seenHour, error) {
+	segments, err := s.state.SeenHour(ctx, s.stream, hour)
+	if err != nil {
+		return nil, err
+	}
+	h := &seenHour{sorted: unpackSeen(segments), fresh: map[uint64]uint32{}}
+	s.hours[hour] = h
+	s.resident += len(h.sorted)
+	return h, nil
+}
+
+// letGo drops the hours longest unused while too much is held. Hours with ids
+// on their way to the state stay.
+func (s *seenIDs) letGo() {
+	for s.resident > seenResident {
+		oldest, found := int64(0), false
+		for hour, h := range s.hours {
+			if h.pins == 0 && (!found || h.used < s.hours[oldest].used) {
+				oldest, found = hour, true
+			}
+		}
+		if !found || len(s.hours) == 1 {
+			return
+		}
+		s.resident -= len(s.hours[oldest].sorted) + len(s.hours[oldest].fresh)
+		delete(s.hours, oldest)
+	}
+}
+
+func (h *seenHour) find(id uint64) (uint32, bool) {
+	if c, ok := h.fresh[id]; ok {
+		return c, true
+	}
+	i, ok := slices.BinarySearchFunc(h.sorted, id, func(e entry, id uint64) int { return cmp.Compare(e.id, id) })
+	if !ok {
+		return 0, false
+	}
+	return h.sorted[i].content, true
+}
+
+func (h *seenHour) merge() {
+	for id, c := range h.fresh {
+		h.sorted = append(h.sorted, entry{id, c})
+	}
+	clear(h.fresh)
+	h.sorted = sortLast(h.sorted)
+}
+
+// sortLast sorts entries by id and keeps, of those with one id, the last.
+func sortLast(e []entry) []entry {
+	slices.SortStableFunc(e, func(a, b entry) int { return cmp.Compare(a.id, b.id) })
+	out := e[:0]
+	for i, v := range e {
+		if i+1 < len(e) && e[i+1].id == v.id {
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func unpackSeen(segments [][]byte) []entry {
+	n := 0
+	for _, b := range segments {
+		n += len(b) / seenEntry
+	}
+	out := make([]entry, 0, n)
+	for _, b := range segments {
+		for ; len(b) >= seenEntry; b = b[seenEntry:] {
+			out = append(out, entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])})
+		}
+	}
+	return sortLast(out)
+}
+
+func packSeen(e []entry) []byte {
+	out := make([]byte, 0, len(e)*seenEntry)
+	for _, v := range e {
+		out = binary.LittleEndian.AppendUint64(out, v.id)
+		out = binary.LittleEndian.AppendUint32(out, v.content)
+	}
+	return out
+}
+
+// maintain merges hours kept in many pieces and forgets hours that got no new
+// id for keep.
+func (s *seenIDs) maintain(ctx context.Context, update func(context.Context, func(Tx) error) error, now time.Time, keep time.Duration) error {
+	const pieces = 16
+	stale, err := s.state.SeenStale(ctx, s.stream, now.Add(-keep))
+	if err != nil {
+		return err
+	}
+	fragmented, err := s.state.SeenFragmented(ctx, s.stream, pieces)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, hour := range fragmented {
+		if slices.Contains(stale, hour) {
+			continue
+		}
+		errs = append(errs, update(ctx, func(tx Tx) error {
+			return tx.MergeSeen(s.stream, hour, func(segments [][]byte) []byte { return packSeen(unpackSeen(segments)) })
+		}))
+	}
+	for _, hour := range stale {
+		errs = append(errs, s.forget(ctx, update, hour))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *seenIDs) forget(ctx context.Context, update func(context.Context, func(Tx) error) error, hour int64) error {
+	s.mu.Lock()
+	h, ok := s.hours[hour]
+	if ok && h.pins > 0 {
+		s.mu.Unlock()
+		return nil // it has just become fresh again
+	}
+	if ok {
+		s.resident -= len(h.sorted) + len(h.fresh)
+		delete(s.hours, hour)
+	}
+	s.floor = max(s.floor, hour)
+	s.mu.Unlock()
+	return update(ctx, func(tx Tx) error { return tx.ForgetSeen(s.stream, hour) })
+}
+
+// bytesOf views a string as bytes, which must not be written to.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

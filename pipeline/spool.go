@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"weir/internal/durable"
+	"weir/internal/failpoint"
+	"weir/internal/fault"
+	"weir/schemas"
+)
+
+// segmentMagic begins every segment. The batches follow, head then body, at the
+// offsets the state holds.
+const segmentMagic = "WEIRSEG1"
+
+const (
+	segmentSuffix = ".seg"
+	tmpSuffix     = ".tmp"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var spoolPoints = durable.Points{Write: failpoint.SpoolWrite, Sync: failpoint.SpoolSync, Rename: failpoint.SpoolRename}
+
+// spool keeps committed batches on disk until every sink has them.
+type spool struct {
+	dir   string
+	bytes atomic.Int64
+
+	mu    sync.Mutex
+	sizes map[string]int64
+}
+
+// openSpool opens the spool in dir: segments the state does not know are from
+// an interrupted commit and are removed; a known one that is missing is an error.
+func openSpool(dir string, known map[string]int64) (*spool, error) {
+	if err := durable.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("opening spool: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening spool: %w", err)
+	}
+	s := &spool{dir: dir, sizes: known}
+	found := map[string]bool{}
+	for _, e := range entries {
+		name, isSegment := strings.CutSuffix(e.Name(), segmentSuffix)
+		if _, ok := known[name]; isSegment && ok {
+			found[name] = true
+			continue
+		}
+		if isSegment || strings.HasSuffix(e.Name(), tmpSuffix) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return nil, fmt.Errorf("opening spool: %w", err)
+			}
+		}
+	}
+	for name, n := range known {
+		if !found[name] {
+			return nil, fault.New(fault.Permanent, "spool segment %s is missing: it holds rows not delivered yet; put it back", filepath.Join(dir, name+segmentSuffix))
+		}
+		s.bytes.Add(n)
+	}
+	return s, nil
+}
+
+// spooled is a batch on its way into the spool.
+type spooled struct {
+	*Batch
+	schemas.Encoded
+}
+
+// write makes one durable segment of the batches and sets their places.
+func (s *spool) write(name string, batches []spooled) (size int64, err error) {
+	f, err := durable.Create(filepath.Join(s.dir, name+tmpSuffix), spoolPoints)
+	if err != nil {
+		return 0, fmt.Errorf("writing spool: %w", err)
+	}
+	size = int64(len(segmentMagic))
+	_, err = f.WriteString(segmentMagic)
+	for _, b := range batches {
+		if err != nil {
+			break
+		}
+		b.Segment, b.Offset = name, size
+		b.HeadLen, b.BodyLen = int64(len(b.Head)), int64(len(b.Body))
+		b.CRC = crc32.Update(crc32.Checksum(b.Head, castagnoli), castagnoli, b.Body)
+		if _, err = f.Write(b.Head); err == nil {
+			_, err = f.Write(b.Body)
+		}
+		size += b.Bytes()
+	}
+	if err != nil {
+		return 0, errors.Join(fmt.Errorf("writing spool: %w", err), f.Discard())
+	}
+	if err := f.Publish(filepath.Join(s.dir, name+segmentSuffix)); err != nil {
+		return 0, fmt.Errorf("writing spool: %w", err)
+	}
+	return size, nil
+}
+
+// remove deletes a segment that the state will not refer to.
+func (s *spool) remove(name string) error {
+	return os.Remove(filepath.Join(s.dir, name+segmentSuffix))
+}
+
+// added counts a segment once the state knows it.
+func (s *spool) added(name string, size int64) {
+	s.mu.Lock()
+	s.sizes[name] = size
+	s.mu.Unlock()
+	s.bytes.Add(size)
+}
+
+// load reads a batch and verifies its checksum.
+func (s *spool) load(b *Batch) (schemas.Encoded, error) {
+	name := filepath.Join(s.dir, b.Segment+segmentSuffix)
+	f, err := os.Open(name)
+	if err != nil {
+		return schemas.Encoded{}, fmt.Errorf("reading spool: %w", err)
+	}
+	defer f.Close()
+	buf := make([]byte, b.Bytes())
+	if _, err := f.ReadAt(buf, b.Offset); err != nil {
+		return schemas.Encoded{}, fmt.Errorf("reading spool: batch %s in %s: %w", b.ID, name, err)
+	}
+	if crc32.Checksum(buf, castagnoli) != b.CRC {
+		return schemas.Encoded{}, fault.New(fault.Permanent, "reading spool: batch %s in %s is damaged: its checksum does not match", b.ID, name)
+	}
+	return schemas.Encoded{Head: buf[:b.HeadLen:b.HeadLen], Body: buf[b.HeadLen:]}, nil
+}
+
+// free removes segments that no sink needs.
+func (s *spool) free(names []string) error {
+	var errs []error
+	for _, name := range names {
+		if err := failpoint.Hit(failpoint.SpoolFree); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		err := os.Remove(filepath.Join(s.dir, name+segmentSuffix))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		s.mu.Lock()
+		s.bytes.Add(-s.sizes[name])
+		delete(s.sizes, name)
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}

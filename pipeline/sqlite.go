@@ -1,0 +1,389 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"weir/internal/fault"
+	"weir/sources"
+)
+
+//go:embed sqlite_schema.sql
+var sqliteSchema string
+
+// stateFormat numbers the layout of the state. An older Weir refuses a newer
+// state.
+const stateFormat = 1
+
+// StateFile is the name of the state within the data directory.
+const StateFile = "state.db"
+
+type sqliteState struct {
+	write *sql.DB // one connection
+	read  *sql.DB
+	id    string
+	gen   int64
+}
+
+var _ State = (*sqliteState)(nil)
+
+// OpenState opens the state in dir, making it when it is not there, and starts
+// a new generation. The caller holds the data directory's lock.
+func OpenState(ctx context.Context, dir string) (State, error) {
+	file := filepath.Join(dir, StateFile)
+	s, err := openSQLite(file, "rwc")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.init(ctx, file); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// ReadState opens the state in dir for reading, also while an agent runs.
+func ReadState(ctx context.Context, dir string) (State, error) {
+	file := filepath.Join(dir, StateFile)
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("no state in %s: has `weir run` been started with this data_dir? %w", dir, err)
+	}
+	s, err := openSQLite(file, "ro")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.load(ctx, file); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func openSQLite(file, mode string) (*sqliteState, error) {
+	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(OFF)", "cache_size(-8000)",
+	}}
+	if mode == "ro" {
+		q["_pragma"] = []string{"busy_timeout(10000)", "query_only(1)"}
+	} else if err := touch(file); err != nil {
+		return nil, err
+	}
+	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + q.Encode()
+	s := &sqliteState{}
+	var err error
+	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+		return nil, fmt.Errorf("opening state %s: %w", file, err)
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening state %s: %w", file, err), s.write.Close())
+	}
+	s.read.SetMaxOpenConns(4)
+	return s, nil
+}
+
+// touch makes the file with mode 0600 before SQLite would make it 0644.
+func touch(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening state: %w", err)
+	}
+	return f.Close()
+}
+
+func (s *sqliteState) init(ctx context.Context, file string) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return damaged(file, err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	var format int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
+		return damaged(file, err)
+	}
+	if format > stateFormat {
+		return newer(file, format)
+	}
+	if _, err := tx.ExecContext(ctx, sqliteSchema); err != nil {
+		return damaged(file, err)
+	}
+	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(stateFormat)); err != nil {
+		return damaged(file, err)
+	}
+	id, err := uuid.NewRandomFromReader(rand.Reader)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO meta VALUES ('state_id', ?), ('generation', '0')`, id.String()); err != nil {
+		return damaged(file, err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'`); err != nil {
+		return damaged(file, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return damaged(file, err)
+	}
+	return s.load(ctx, file)
+}
+
+func (s *sqliteState) load(ctx context.Context, file string) error {
+	var format int
+	if err := s.read.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
+		return damaged(file, err)
+	}
+	if format > stateFormat {
+		return newer(file, format)
+	}
+	var gen string
+	err := s.read.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE key = 'state_id'), (SELECT value FROM meta WHERE key = 'generation')`).Scan(&s.id, &gen)
+	if err != nil {
+		return damaged(file, err)
+	}
+	if s.gen, err = strconv.ParseInt(gen, 10, 64); err != nil {
+		return damaged(file, err)
+	}
+	return nil
+}
+
+func damaged(file string, err error) error {
+	var se *sqlite.Error
+	if errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CORRUPT || se.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+		return fault.New(fault.Permanent, "state %s is damaged: %w; put back a copy, or move data_dir away to begin anew", file, err)
+	}
+	return fmt.Errorf("opening state %s: %w", file, err)
+}
+
+func newer(file string, format int) error {
+	return fault.New(fault.Permanent, "state %s has format %d, this Weir knows %d: run the newer version that wrote it", file, format, stateFormat)
+}
+
+func (s *sqliteState) ID() string        { return s.id }
+func (s *sqliteState) Generation() int64 { return s.gen }
+func (s *sqliteState) Close() error      { return errors.Join(s.write.Close(), s.read.Close()) }
+
+// errUnclear marks a commit whose outcome SQLite could not tell.
+var errUnclear = errors.New("the state's commit failed")
+
+func (s *sqliteState) Update(ctx context.Context, fn func(Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	if err := fn(&sqliteTx{ctx, tx}); err != nil {
+		return errors.Join(fmt.Errorf("state: %w", err), tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback()
+		var se *sqlite.Error
+		if errors.As(err, &se) {
+			switch se.Code() & 0xff {
+			case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM:
+				return fmt.Errorf("state: %w", err) // nothing was committed
+			}
+		}
+		return fmt.Errorf("%w: %w", errUnclear, err)
+	}
+	return nil
+}
+
+func (s *sqliteState) Meta(ctx context.Context, key string) (string, error) {
+	var v string
+	err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = ?`, key).Scan(&v)
+	return v, ignoreNoRows(err)
+}
+
+func (s *sqliteState) Listing(ctx context.Context, id StreamID) (sources.Cursor, error) {
+	var c string
+	err := s.read.QueryRowContext(ctx, `SELECT cursor FROM listings WHERE instance = ? AND stream = ?`, id.Instance, id.Stream).Scan(&c)
+	return sources.Cursor(c), ignoreNoRows(err)
+}
+
+const laneColumns = `instance, stream, lane, hint, once, cursor, status, due, fails, class, error`
+
+func scanLane(r *sql.Rows) (l LaneState, err error) {
+	var due int64
+	err = r.Scan(&l.Instance, &l.Stream, &l.Lane.ID, &l.Lane.Hint, &l.Lane.Once, &l.Cursor, &l.Status, &due, &l.Fails, &l.Class, &l.Error)
+	l.Due = time.UnixMilli(due).UTC()
+	return l, err
+}
+
+func (s *sqliteState) DueLanes(ctx context.Context, id StreamID, now time.Time, limit int) ([]LaneState, error) {
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE instance = ? AND stream = ? AND status = 0 AND due <= ? ORDER BY due LIMIT ?`,
+		id.Instance, id.Stream, now.UnixMilli(), limit)
+}
+
+func (s *sqliteState) LaneErrors(ctx context.Context, limit int) ([]LaneState, error) {
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND fails > 0) ORDER BY status DESC, fails DESC LIMIT ?`, limit)
+}
+
+func (s *sqliteState) LaneCounts(ctx context.Context, id StreamID) (c LaneCounts, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0),
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 1),
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 2),
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0 AND fails > 0)`,
+		id.Instance, id.Stream).Scan(&c.Open, &c.Done, &c.Parked, &c.Failing)
+	return c, err
+}
+
+func (s *sqliteState) SeenHour(ctx context.Context, id StreamID, hour int64) ([][]byte, error) {
+	return query(ctx, s.read, scanOne[[]byte], `SELECT entries FROM seen WHERE instance = ? AND stream = ? AND hour = ? ORDER BY n`, id.Instance, id.Stream, hour)
+}
+
+func (s *sqliteState) SeenFloor(ctx context.Context, id StreamID) (hour int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT hour FROM seen_floor WHERE instance = ? AND stream = ?`, id.Instance, id.Stream).Scan(&hour)
+	return hour, ignoreNoRows(err)
+}
+
+func (s *sqliteState) SeenStale(ctx context.Context, id StreamID, before time.Time) ([]int64, error) {
+	return query(ctx, s.read, scanOne[int64], `SELECT hour FROM seen WHERE instance = ? AND stream = ? GROUP BY hour HAVING max(added) < ?`, id.Instance, id.Stream, before.UnixMilli())
+}
+
+func (s *sqliteState) SeenFragmented(ctx context.Context, id StreamID, segments int) ([]int64, error) {
+	return query(ctx, s.read, scanOne[int64], `SELECT hour FROM seen WHERE instance = ? AND stream = ? GROUP BY hour HAVING count(*) > ?`, id.Instance, id.Stream, segments)
+}
+
+func (s *sqliteState) Sinks(ctx context.Context) ([]SinkState, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (v SinkState, err error) {
+		err = r.Scan(&v.Name, &v.SinkID)
+		return v, err
+	}, `SELECT name, sink_id FROM sinks ORDER BY name`)
+}
+
+const batchColumns = `b.seq, b.id, b.segment, b.offset, b.head_len, b.body_len, b.crc, b.tbl, b.app, b.instance, b.schema_version, b.rows, b.min_time, b.max_time, b.late, b.created`
+
+func scanBatch(r *sql.Rows) (b Batch, err error) {
+	var created int64
+	err = r.Scan(&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.MinTime, &b.MaxTime, &b.Late, &created)
+	b.Created = time.UnixMilli(created).UTC()
+	return b, err
+}
+
+func (s *sqliteState) Pending(ctx context.Context, q Queue, limit int) ([]Batch, error) {
+	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq
+		WHERE d.sink = ? AND d.tbl = ? AND d.late = ? AND d.part = '' ORDER BY d.seq LIMIT ?`, q.Sink, q.Table, q.Late, limit)
+}
+
+func (s *sqliteState) PartBatches(ctx context.Context, part string) ([]Batch, error) {
+	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.part = ? ORDER BY d.seq`, part)
+}
+
+func (s *sqliteState) PendingTotals(ctx context.Context) (map[Queue]Totals, error) {
+	out := map[Queue]Totals{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var q Queue
+		var t Totals
+		var oldest int64
+		err := r.Scan(&q.Sink, &q.Table, &q.Late, &t.Batches, &t.Rows, &t.Bytes, &oldest)
+		t.Oldest = time.UnixMilli(oldest).UTC()
+		out[q] = t
+		return struct{}{}, err
+	}, `SELECT d.sink, d.tbl, d.late, count(*), sum(b.rows), sum(b.head_len + b.body_len), min(b.created)
+		FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.part = '' GROUP BY 1, 2, 3`)
+	return out, err
+}
+
+func (s *sqliteState) OpenParts(ctx context.Context, sink, table string) ([]PartState, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (p PartState, err error) {
+		var created int64
+		err = r.Scan(&p.ID, &p.Previous, &p.Sink, &p.Table, &p.N, &p.SchemaVersion, &p.Rows, &p.Bytes, &p.MinTime, &p.MaxTime, &created)
+		p.Created = time.UnixMilli(created).UTC()
+		return p, err
+	}, `SELECT id, previous, sink, tbl, n, schema_version, rows, bytes, min_time, max_time, created FROM parts
+		WHERE sink = ? AND tbl = ? AND delivered = 0 ORDER BY n`, sink, table)
+}
+
+func (s *sqliteState) LastPart(ctx context.Context, sink, table string) (id string, n int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT id, n FROM parts WHERE sink = ? AND tbl = ? ORDER BY n DESC LIMIT 1`, sink, table).Scan(&id, &n)
+	return id, n, ignoreNoRows(err)
+}
+
+func (s *sqliteState) Segments(ctx context.Context) (map[string]int64, error) {
+	out := map[string]int64{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var name string
+		var n int64
+		err := r.Scan(&name, &n)
+		out[name] = n
+		return struct{}{}, err
+	}, `SELECT name, bytes FROM segments`)
+	return out, err
+}
+
+const deadColumns = `id, at, kind, instance, stream, lane, hint, ref, class, reason, schema_version`
+
+func scanDead(r interface{ Scan(...any) error }, more ...any) (d DeadLetter, err error) {
+	var at int64
+	err = r.Scan(append([]any{&d.ID, &at, &d.Kind, &d.Instance, &d.Stream, &d.Lane, &d.Hint, &d.Ref, &d.Class, &d.Reason, &d.SchemaVersion}, more...)...)
+	d.At = time.UnixMilli(at).UTC()
+	return d, err
+}
+
+func (s *sqliteState) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (DeadLetter, error) { return scanDead(r) },
+		`SELECT `+deadColumns+` FROM dead ORDER BY id DESC LIMIT ?`, limit)
+}
+
+func (s *sqliteState) DeadLetter(ctx context.Context, id string) (DeadLetter, error) {
+	var raw string
+	d, err := scanDead(s.read.QueryRowContext(ctx, `SELECT `+deadColumns+`, raw FROM dead WHERE id = ?`, id), &raw)
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, fmt.Errorf("no dead letter has the id %q: see `weir deadletter list`", id)
+	}
+	d.Raw = raw
+	return d, err
+}
+
+func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (k KindSize, err error) {
+		err = r.Scan(&k.Kind, &k.Rows, &k.Bytes)
+		return k, err
+	}, `SELECT 'lanes', count(*), coalesce(sum(length(lane) + length(hint) + length(cursor) + length(error) + 80), 0) FROM lanes
+		UNION ALL SELECT 'seen ids', coalesce(sum(length(entries)) / 12, 0), coalesce(sum(length(entries) + 60), 0) FROM seen
+		UNION ALL SELECT 'batches', count(*), count(*) * 250 FROM batches
+		UNION ALL SELECT 'parts', count(*), count(*) * 200 FROM parts
+		UNION ALL SELECT 'dead letters', count(*), coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead`)
+}
+
+func scanOne[T any](r *sql.Rows) (v T, err error) {
+	err = r.Scan(&v)
+	return v, err
+}
+
+func query[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), q string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("state: %w", err)
+		}
+		out = append(out, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	return out, nil
+}
+
+func ignoreNoRows(err error) error {
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return fmt.Errorf("state: %w", err)
+}

@@ -1,0 +1,411 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/internal/failpoint"
+	"weir/internal/fault"
+	"weir/schemas"
+	"weir/sources"
+)
+
+const (
+	maxOpenLanes  = 4096             // a listing pauses while more lanes wait to be read
+	pagesInFlight = 2                // of one lane, read and not yet committed
+	shortWait     = 5 * time.Second  // a round waits this long for a lane that is due soon
+	onceAttempts  = 6                // of a lane, before a single run leaves it
+	maxLaneWait   = 15 * time.Minute // between attempts at a failing lane
+	firstLaneWait = 500 * time.Millisecond
+	upkeepEvery   = time.Hour
+)
+
+// StreamOptions says what to run.
+type StreamOptions struct {
+	ID       StreamID
+	App      string
+	Tenant   string
+	Stream   sources.Stream
+	Every    time.Duration
+	Parallel int  // lanes read at once
+	DropRaw  bool // send no raw column
+	Once     bool // one complete round, retrying what fails a few times
+}
+
+// StreamRun is a stream at work.
+type StreamRun struct {
+	StreamOptions
+	p      *Pipeline
+	tables []*schemas.Table
+	seen   *seenIDs
+	Stats  StreamStats
+	wake   chan struct{}
+	upkeep time.Time
+	runs   runLog
+
+	mu      sync.Mutex
+	reading map[string]bool
+	ahead   map[string]*aheadLane
+}
+
+// StreamStats counts what a stream did since the process started.
+type StreamStats struct {
+	Rows, Duplicates, Conflicts, Unproven, Late, Rejected atomic.Int64
+	Pages, Requests, Bytes                                atomic.Int64
+	LanesRead, LanesFailed, LanesParked                   atomic.Int64
+	Listed                                                atomic.Int64 // lanes new in a listing
+	CoveredTo                                             atomic.Int64 // milliseconds; 0 unknown
+}
+
+// aheadLane is what a lane will be once its changes are committed.
+type aheadLane struct {
+	LaneState
+	pending int
+}
+
+// NewStreamRun prepares a stream to run. Its instance, stream and tables name
+// its rows.
+func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
+	r := &StreamRun{
+		StreamOptions: o, p: p, seen: newSeenIDs(p.state, o.ID, p.seenKey), wake: make(chan struct{}, 1),
+		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
+	}
+	r.runs.r = r
+	for _, name := range o.Stream.Info.Tables {
+		t := schemas.ByName(name)
+		if t == nil {
+			return nil, fault.New(fault.Permanent, "stream %s fills table %q, which is not declared", o.ID, name)
+		}
+		r.tables = append(r.tables, t)
+	}
+	return r, nil
+}
+
+// Run collects until ctx ends; with Once, for one complete round. An error of
+// class Auth, Forbidden or Permanent stops the stream; others never leave Run
+// unless Once gave up on them.
+func (r *StreamRun) Run(ctx context.Context) error {
+	for {
+		started := r.p.clock.Now()
+		err := r.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case r.Once || (err != nil && stopsStream(err)):
+			return err
+		case err != nil:
+			r.p.log.Error("stream failed; trying again", "instance", r.ID.Instance, "stream", r.ID.Stream, "error", err)
+		}
+		wait := max(r.Every-r.p.clock.Since(started), fault.RetryAfter(err))
+		select {
+		case <-r.p.clock.After(wait):
+		case <-r.wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Wake has the stream look again now.
+func (r *StreamRun) Wake() { poke(r.wake) }
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func stopsStream(err error) bool {
+	switch fault.Of(err) {
+	case fault.Auth, fault.Forbidden, fault.Permanent:
+		return true
+	}
+	return false
+}
+
+// round lists the lanes and reads those that are due. Listing and reading go on
+// at the same time.
+func (r *StreamRun) round(ctx context.Context) (err error) {
+	run := r.runs.begin()
+	found := make(chan struct{}, 1)
+	var listed atomic.Bool
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		err := r.list(gctx, found, run)
+		listed.Store(true)
+		poke(found)
+		return err
+	})
+	g.Go(func() error { return r.readDue(gctx, found, &listed) })
+	err = g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.Once {
+		r.p.committer.flush()
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
+	}
+	counts, cerr := r.p.state.LaneCounts(ctx, r.ID)
+	if cerr != nil {
+		return errors.Join(err, cerr)
+	}
+	if err == nil && r.Once && counts.Open > 0 && counts.Failing > 0 {
+		err = r.failing(ctx, counts)
+	}
+	if e := r.runs.end(ctx, run, counts, err); e != nil {
+		err = errors.Join(err, e)
+	}
+	for status, n := range map[string]int64{"open": counts.Open, "done": counts.Done, "parked": counts.Parked, "failing": counts.Failing} {
+		r.p.metrics.lanes.WithLabelValues(r.ID.Instance, r.ID.Stream, status).Set(float64(n))
+	}
+	return errors.Join(err, r.maintain(ctx))
+}
+
+// failing words what a single run leaves unread.
+func (r *StreamRun) failing(ctx context.Context, counts LaneCounts) error {
+	err := fmt.Errorf("%d lanes could not be read", counts.Failing)
+	lanes, lerr := r.p.state.LaneErrors(ctx, 100)
+	for _, l := range lanes {
+		if l.StreamID == r.ID && l.Status == LaneOpen {
+			return errors.Join(fmt.Errorf("%w, such as %s: %s", err, l.Lane.ID, l.Error), lerr)
+		}
+	}
+	return errors.Join(err, lerr)
+}
+
+// list takes up the listing where it was left and records the lanes it shows.
+func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo) error {
+	if r.Stream.Lanes == nil {
+		run.listed(0)
+		return r.p.committer.update(ctx, func(tx Tx) error {
+			return tx.AddLanes(r.ID, []sources.Lane{{}}, r.p.clock.Now())
+		})
+	}
+	cursor, err := r.p.state.Listing(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	return r.guard("listing", func() error {
+		for page, err := range r.Stream.Lanes(ctx, cursor) {
+			if err == nil {
+				err = failpoint.Hit(failpoint.Listing)
+			}
+			if err != nil {
+				r.countError(err)
+				return fmt.Errorf("listing %s: %w", r.ID, err)
+			}
+			if err := r.addLanes(ctx, page); err != nil {
+				return err
+			}
+			poke(found)
+			r.Stats.Requests.Add(page.Requests)
+			r.p.metrics.requests.WithLabelValues(r.ID.Instance, r.ID.Stream).Add(float64(page.Requests))
+			if page.Complete {
+				run.listed(page.CoveredTo)
+				return nil
+			}
+			if err := r.roomForLanes(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *StreamRun) addLanes(ctx context.Context, page *sources.LanePage) error {
+	if len(page.Next) > sources.MaxCursor {
+		return fault.New(fault.Permanent, "listing %s: a cursor of %d bytes, at most %d are allowed", r.ID, len(page.Next), sources.MaxCursor)
+	}
+	for _, l := range page.Lanes {
+		if len(l.ID) > sources.MaxLaneID || len(l.Hint) > sources.MaxHint {
+			return fault.New(fault.Permanent, "listing %s: lane %.80q: its id or hint is too long", r.ID, l.ID)
+		}
+	}
+	r.Stats.Listed.Add(int64(len(page.Lanes)))
+	now := r.p.clock.Now()
+	return r.p.committer.update(ctx, func(tx Tx) error {
+		if err := tx.AddLanes(r.ID, page.Lanes, now); err != nil {
+			return err
+		}
+		return tx.SetListing(r.ID, page.Next)
+	})
+}
+
+// roomForLanes waits while many lanes are still to be read.
+func (r *StreamRun) roomForLanes(ctx context.Context) error {
+	for {
+		counts, err := r.p.state.LaneCounts(ctx, r.ID)
+		if err != nil || counts.Open-counts.Failing < maxOpenLanes {
+			return err
+		}
+		select {
+		case <-r.p.clock.After(roomWait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// readDue reads lanes as they fall due until the listing has ended and none is
+// due soon.
+func (r *StreamRun) readDue(ctx context.Context, found <-chan struct{}, listed *atomic.Bool) error {
+	g, gctx := errgroup.WithContext(ctx)
+	slots := make(chan *encoder, max(1, r.Parallel))
+	for range cap(slots) {
+		slots <- newEncoder(r.p, r)
+	}
+	finished := make(chan struct{}, cap(slots))
+	var active atomic.Int64
+	for {
+		wasListed := listed.Load()
+		lanes, next, err := r.due(gctx)
+		if err != nil {
+			break
+		}
+		for _, l := range lanes {
+			var enc *encoder
+			select {
+			case enc = <-slots:
+			case <-gctx.Done():
+				r.release(l.Lane.ID)
+				continue
+			}
+			active.Add(1)
+			g.Go(func() error {
+				defer func() {
+					r.release(l.Lane.ID)
+					slots <- enc
+					active.Add(-1)
+					poke(finished)
+				}()
+				return r.readLane(gctx, l, enc)
+			})
+		}
+		if gctx.Err() != nil {
+			break
+		}
+		if len(lanes) > 0 {
+			continue
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			wait := next.Sub(r.p.clock.Now())
+			if wait > shortWait && !r.Once {
+				next = time.Time{}
+			} else {
+				timer = r.p.clock.After(max(wait, 0))
+			}
+		}
+		if wasListed && active.Load() == 0 && next.IsZero() {
+			break
+		}
+		select {
+		case <-timer:
+		case <-found:
+		case <-finished:
+		case <-gctx.Done():
+		}
+	}
+	return g.Wait()
+}
+
+// due takes the lanes that can be read now, and says when the next one can.
+func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time, err error) {
+	now := r.p.clock.Now()
+	horizon := now.Add(shortWait)
+	if r.Once {
+		horizon = now.Add(maxLaneWait)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, err := r.p.state.DueLanes(ctx, r.ID, horizon, 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
+	if err != nil {
+		return nil, next, err
+	}
+	for _, l := range known {
+		if a, ok := r.ahead[l.Lane.ID]; ok && a.Lane.Hint == l.Lane.Hint {
+			l = a.LaneState
+		}
+		switch {
+		case r.reading[l.Lane.ID] || l.Status != LaneOpen:
+		case r.Once && l.Fails >= onceAttempts:
+		case !l.Lane.Once && l.Fails == 0 && l.Due.After(now):
+			// Caught up in this round.
+		case l.Due.After(now):
+			if next.IsZero() || l.Due.Before(next) {
+				next = l.Due
+			}
+		default:
+			r.reading[l.Lane.ID] = true
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes, next, nil
+}
+
+func (r *StreamRun) release(lane string) {
+	r.mu.Lock()
+	delete(r.reading, lane)
+	r.mu.Unlock()
+}
+
+// settle waits until all changes of lanes are committed.
+func (r *StreamRun) settle(ctx context.Context) error {
+	for {
+		changed := r.p.changes()
+		r.mu.Lock()
+		n := len(r.ahead)
+		r.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.p.failure.Done():
+			return context.Cause(r.p.failure)
+		}
+	}
+}
+
+// guard turns a connector's panic into an error.
+func (r *StreamRun) guard(what string, fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fault.New(fault.BadData, "%s %s: the connector panicked: %v", what, r.ID, v)
+			r.p.log.Error("panic in a connector", "instance", r.ID.Instance, "stream", r.ID.Stream, "panic", v, "stack", stack())
+		}
+	}()
+	return fn()
+}
+
+func (r *StreamRun) countError(err error) {
+	r.p.metrics.errors.WithLabelValues(r.ID.Instance, r.ID.Stream, string(fault.Of(err))).Inc()
+}
+
+// maintain forgets what need not be remembered any more, now and then.
+func (r *StreamRun) maintain(ctx context.Context) error {
+	now := r.p.clock.Now()
+	if now.Sub(r.upkeep) < upkeepEvery {
+		return nil
+	}
+	r.upkeep = now
+	keep := r.Stream.Info.Keep
+	err := r.p.committer.update(ctx, func(tx Tx) error {
+		if _, err := tx.ForgetLanes(r.ID, now.Add(-keep)); err != nil {
+			return err
+		}
+		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
+	})
+	return errors.Join(err, r.seen.maintain(ctx, r.p.committer.update, now, keep))
+}

@@ -1,0 +1,12 @@
+// Package registry lists every connector, one line each.
+package registry
+
+import (
+	"weir/sources"
+	"weir/sources/aws"
+)
+
+// All are the connectors of this build, in alphabetical order.
+var All = []*sources.Connector{
+	aws.Connector,
+}

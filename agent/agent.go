@@ -56,11 +56,18 @@ type StreamStatus struct {
 	ID      pipeline.StreamID
 	App     string
 	Started time.Time
-	Run     *pipeline.StreamRun // nil until its instance is open
 
 	mu    sync.Mutex
+	run   *pipeline.StreamRun
 	err   error
 	ended time.Time // with Once: when the stream was done
+}
+
+// Running returns the stream's run; nil until its instance is open.
+func (s *StreamStatus) Running() *pipeline.StreamRun {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
 }
 
 // Err returns why the stream does not run; nil when it does.
@@ -286,7 +293,7 @@ func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamS
 		return
 	}
 	s.mu.Lock()
-	s.Run, s.Started = run, a.Clock.Now()
+	s.run, s.Started = run, a.Clock.Now()
 	s.mu.Unlock()
 	for wait := firstWait; ; wait = min(2*wait, maxWait) {
 		err := run.Run(ctx)

@@ -56,7 +56,7 @@ func (d *delivery) add(batches []spooled) {
 		}
 		t.Batches++
 		t.Rows += b.Rows
-		t.Bytes += b.Bytes()
+		t.Plain += b.Batch.Plain
 	}
 	d.mu.Unlock()
 	d.poke()
@@ -84,7 +84,7 @@ func (d *delivery) waiting() (t Totals, parts int) {
 	t = d.totals[0]
 	t.Batches += d.totals[1].Batches
 	t.Rows += d.totals[1].Rows
-	t.Bytes += d.totals[1].Bytes
+	t.Plain += d.totals[1].Plain
 	if t.Oldest.IsZero() || (d.totals[1].Batches > 0 && d.totals[1].Oldest.Before(t.Oldest)) {
 		t.Oldest = d.totals[1].Oldest
 	}
@@ -200,7 +200,7 @@ func (d *delivery) due(now time.Time) (late bool, wait time.Duration, due bool) 
 			continue
 		}
 		left := delay - now.Sub(t.Oldest)
-		if t.Bytes >= int64(b.TargetSize) || t.Batches >= maxPartBatches || left <= 0 || d.flushing {
+		if t.Plain >= int64(b.TargetSize) || t.Batches >= maxPartBatches || left <= 0 || d.flushing {
 			return i == 1, 0, true
 		}
 		if wait == 0 || left < wait {
@@ -217,11 +217,11 @@ func (d *delivery) choose(batches []Batch) []Batch {
 	for i, b := range batches {
 		lo, hi = min(lo, b.MinTime), max(hi, b.MaxTime)
 		tooWide := int64(hi-lo) > partSpan.Milliseconds()
-		tooBig := bytes+b.Bytes() > int64(d.sink.batching.TargetSize)
+		tooBig := bytes+b.Plain > int64(d.sink.batching.TargetSize)
 		if i > 0 && (tooWide || tooBig || b.SchemaVersion != batches[0].SchemaVersion) {
 			return batches[:i]
 		}
-		bytes += b.Bytes()
+		bytes += b.Plain
 	}
 	return batches
 }
@@ -236,7 +236,7 @@ func (d *delivery) describe(batches []Batch) PartState {
 	}
 	for _, b := range batches {
 		ps.Rows += b.Rows
-		ps.Bytes += b.Bytes()
+		ps.Bytes += b.Plain
 		ps.MinTime, ps.MaxTime = min(ps.MinTime, b.MinTime), max(ps.MaxTime, b.MaxTime)
 	}
 	return ps
@@ -254,7 +254,7 @@ func (d *delivery) planned(ctx context.Context, late bool, batches []Batch, ps P
 	t := &d.totals[lateIndex(late)]
 	t.Batches -= int64(len(batches))
 	t.Rows -= ps.Rows
-	t.Bytes -= ps.Bytes
+	t.Plain -= ps.Bytes
 	if t.Oldest = oldest; oldest.IsZero() && t.Batches > 0 {
 		t.Oldest = d.p.clock.Now()
 	}

@@ -67,8 +67,6 @@ func (l *runLog) totals() runTotals {
 	}
 }
 
-func (l *runLog) metaKey() string { return "covered/" + l.r.ID.String() }
-
 // end tells of a round, at once if it found something or failed.
 //
 // covered_from is where the last covered span ended, so the spans of successful
@@ -87,7 +85,7 @@ func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failur
 		Rejected: total.rejected - l.sent.rejected, Requests: total.requests - l.sent.requests, Bytes: total.bytes - l.sent.bytes,
 	}
 	covered := failure == nil && run.complete && lanes.Failing == 0 && run.coveredTo > 0
-	from, err := l.coveredFrom(ctx)
+	from, err := CoveredTo(ctx, r.p.state, r.ID)
 	if err != nil {
 		return err
 	}
@@ -100,7 +98,7 @@ func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failur
 		row.Outcome = "success"
 	}
 	if covered && !l.newBad {
-		row.CoveredFrom, row.CoveredTo = from, run.coveredTo
+		row.CoveredFrom, row.CoveredTo = millis(from), run.coveredTo
 	}
 	if covered {
 		r.Stats.CoveredTo.Store(int64(run.coveredTo))
@@ -131,7 +129,7 @@ func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bo
 			if !covered {
 				return nil
 			}
-			return tx.SetMeta(l.metaKey(), strconv.FormatInt(int64(to), 10))
+			return tx.SetMeta(coveredKey(l.r.ID), strconv.FormatInt(int64(to), 10))
 		},
 		done: func(err error) { result <- err },
 	})
@@ -147,11 +145,22 @@ func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bo
 	return nil
 }
 
-func (l *runLog) coveredFrom(ctx context.Context) (schemas.Time, error) {
-	v, err := l.r.p.state.Meta(ctx, l.metaKey())
+// CoveredTo returns the time up to which a stream is complete; zero when that
+// is not known yet.
+func CoveredTo(ctx context.Context, s State, id StreamID) (time.Time, error) {
+	v, err := s.Meta(ctx, coveredKey(id))
 	if err != nil || v == "" {
-		return 0, err
+		return time.Time{}, err
 	}
 	ms, err := strconv.ParseInt(v, 10, 64)
-	return schemas.Time(ms), err
+	return time.UnixMilli(ms).UTC(), err
+}
+
+func coveredKey(id StreamID) string { return "covered/" + id.String() }
+
+func millis(t time.Time) schemas.Time {
+	if t.IsZero() {
+		return 0
+	}
+	return schemas.Time(t.UnixMilli())
 }

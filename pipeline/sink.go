@@ -117,7 +117,7 @@ func (s *sinkRun) claim(ctx context.Context) error {
 			return err
 		}
 		mine.SinkID = id.String()
-	case old == s.ownerNow(): // ours, in this generation
+	case old.Equal(s.ownerNow()): // ours, in this generation
 	case old.StateID == mine.StateID && (old.Generation >= mine.Generation || old.Parts > mine.Parts):
 		return fault.New(fault.Permanent, "this state is older than the sink: it is at generation %d with %d parts, the sink has been written by generation %d with %d parts of the same state; "+
 			"it was restored from a copy, or a copy of it is running. Put the newest state back. Nothing was collected or written", mine.Generation, mine.Parts, old.Generation, old.Parts)
@@ -320,7 +320,7 @@ func (s *sinkRun) waiting() (t Totals, parts int) {
 		dt, n := d.waiting()
 		t.Batches += dt.Batches
 		t.Rows += dt.Rows
-		t.Bytes += dt.Bytes
+		t.Plain += dt.Plain
 		if t.Oldest.IsZero() || (!dt.Oldest.IsZero() && dt.Oldest.Before(t.Oldest)) {
 			t.Oldest = dt.Oldest
 		}

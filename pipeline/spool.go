@@ -90,7 +90,7 @@ func (s *spool) write(name string, batches []spooled) (size int64, err error) {
 			break
 		}
 		b.Segment, b.Offset = name, size
-		b.HeadLen, b.BodyLen = int64(len(b.Head)), int64(len(b.Body))
+		b.HeadLen, b.BodyLen, b.Batch.Plain = int64(len(b.Head)), int64(len(b.Body)), b.Encoded.Plain
 		b.CRC = crc32.Update(crc32.Checksum(b.Head, castagnoli), castagnoli, b.Body)
 		if _, err = f.Write(b.Head); err == nil {
 			_, err = f.Write(b.Body)

@@ -261,11 +261,11 @@ func (s *sqliteState) Sinks(ctx context.Context) ([]SinkState, error) {
 	}, `SELECT name, sink_id FROM sinks ORDER BY name`)
 }
 
-const batchColumns = `b.seq, b.id, b.segment, b.offset, b.head_len, b.body_len, b.crc, b.tbl, b.app, b.instance, b.schema_version, b.rows, b.min_time, b.max_time, b.late, b.created`
+const batchColumns = `b.seq, b.id, b.segment, b.offset, b.head_len, b.body_len, b.crc, b.tbl, b.app, b.instance, b.schema_version, b.rows, b.plain, b.min_time, b.max_time, b.late, b.created`
 
 func scanBatch(r *sql.Rows) (b Batch, err error) {
 	var created int64
-	err = r.Scan(&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.MinTime, &b.MaxTime, &b.Late, &created)
+	err = r.Scan(&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.Plain, &b.MinTime, &b.MaxTime, &b.Late, &created)
 	b.Created = time.UnixMilli(created).UTC()
 	return b, err
 }
@@ -285,11 +285,11 @@ func (s *sqliteState) PendingTotals(ctx context.Context) (map[Queue]Totals, erro
 		var q Queue
 		var t Totals
 		var oldest int64
-		err := r.Scan(&q.Sink, &q.Table, &q.Late, &t.Batches, &t.Rows, &t.Bytes, &oldest)
+		err := r.Scan(&q.Sink, &q.Table, &q.Late, &t.Batches, &t.Rows, &t.Plain, &oldest)
 		t.Oldest = time.UnixMilli(oldest).UTC()
 		out[q] = t
 		return struct{}{}, err
-	}, `SELECT d.sink, d.tbl, d.late, count(*), sum(b.rows), sum(b.head_len + b.body_len), min(b.created)
+	}, `SELECT d.sink, d.tbl, d.late, count(*), sum(b.rows), sum(b.plain), min(b.created)
 		FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.part = '' GROUP BY 1, 2, 3`)
 	return out, err
 }

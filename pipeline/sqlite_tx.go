@@ -67,9 +67,9 @@ func (t *sqliteTx) AddSegment(name string, bytes int64) error {
 }
 
 func (t *sqliteTx) AddBatch(b *Batch, sinks []string) error {
-	r, err := t.tx.ExecContext(t.ctx, `INSERT INTO batches (id, segment, offset, head_len, body_len, crc, tbl, app, instance, schema_version, rows, min_time, max_time, late, created)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		b.ID, b.Segment, b.Offset, b.HeadLen, b.BodyLen, b.CRC, b.Table, b.App, b.Instance, b.SchemaVersion, b.Rows, b.MinTime, b.MaxTime, b.Late, b.Created.UnixMilli())
+	r, err := t.tx.ExecContext(t.ctx, `INSERT INTO batches (id, segment, offset, head_len, body_len, crc, tbl, app, instance, schema_version, rows, plain, min_time, max_time, late, created)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		b.ID, b.Segment, b.Offset, b.HeadLen, b.BodyLen, b.CRC, b.Table, b.App, b.Instance, b.SchemaVersion, b.Rows, b.Plain, b.MinTime, b.MaxTime, b.Late, b.Created.UnixMilli())
 	if err != nil {
 		return err
 	}

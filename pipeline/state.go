@@ -146,6 +146,7 @@ type Batch struct {
 	App, Instance    string
 	SchemaVersion    int
 	Rows             int64
+	Plain            int64 // bytes before compression
 	MinTime, MaxTime schemas.Time
 	Late             bool
 	Created          time.Time
@@ -162,7 +163,7 @@ type Queue struct {
 
 // Totals sums batches.
 type Totals struct {
-	Batches, Rows, Bytes int64
+	Batches, Rows, Plain int64
 	Oldest               time.Time // of Batch.Created
 }
 

@@ -28,6 +28,7 @@ import (
 // sent as it is under Content-Encoding: zstd.
 type Encoded struct {
 	Head, Body []byte
+	Plain      int64 // bytes of Body before compression; 0 when unknown
 }
 
 // maxDecoded bounds a decompressed piece, in bytes.
@@ -126,7 +127,7 @@ func (b *Builder) Encode(env Envelope, rows *Rows, index []int32) (Encoded, erro
 		return Encoded{}, fmt.Errorf("encoding %s: %w", b.t.Name, err)
 	}
 	body := compress.EncodeAll(b.plain.Bytes(), make([]byte, 0, b.plain.Len()/6))
-	return Encoded{Head: b.t.head, Body: body}, nil
+	return Encoded{Head: b.t.head, Body: body, Plain: int64(b.plain.Len())}, nil
 }
 
 // maxText bounds the text of one column of one batch: Arrow's offsets are int32.

@@ -37,9 +37,23 @@ type Config interface {
 // Batching says when parts close. Drivers embed it in their config and set
 // their own defaults.
 type Batching struct {
-	TargetSize setting.Size  `key:"target_size" doc:"close a part when its spooled batches hold this much"`
+	TargetSize setting.Size  `key:"target_size" doc:"close a part when its rows take this much, as Arrow, uncompressed"`
 	MaxDelay   time.Duration `key:"max_delay" doc:"close a part when its oldest batch is this old"`
 	LateDelay  time.Duration `key:"late_delay" doc:"the same for rows of days before yesterday, so that stragglers make few files"`
+}
+
+// Validate returns the faults of the settings.
+func (b Batching) Validate() (errs []setting.KeyError) {
+	if b.TargetSize < 1<<20 || b.TargetSize > 1<<30 {
+		errs = append(errs, setting.KeyError{Key: "target_size", Found: b.TargetSize.String(), Accepted: "a size from 1MiB to 1GiB"})
+	}
+	if b.MaxDelay < 10*time.Millisecond || b.MaxDelay > 24*time.Hour {
+		errs = append(errs, setting.KeyError{Key: "max_delay", Found: b.MaxDelay.String(), Accepted: "a duration from 10ms to 24h"})
+	}
+	if b.LateDelay < b.MaxDelay || b.LateDelay > 7*24*time.Hour {
+		errs = append(errs, setting.KeyError{Key: "late_delay", Found: b.LateDelay.String(), Accepted: "a duration from max_delay to 7d"})
+	}
+	return errs
 }
 
 // Env is what a sink gets from the agent.
@@ -98,6 +112,11 @@ type Owner struct {
 	Parts      int64     `json:"parts"`      // planned for this sink by that state, as of Heartbeat
 }
 
+// Equal reports whether two records are the same.
+func (o Owner) Equal(p Owner) bool {
+	return o.SinkID == p.SinkID && o.StateID == p.StateID && o.Generation == p.Generation && o.Parts == p.Parts && o.Heartbeat.Equal(p.Heartbeat)
+}
+
 // Part is an ordered list of whole batches of one table and one schema version.
 type Part struct {
 	ID            string // UUIDv7
@@ -115,7 +134,7 @@ type Batch struct {
 	ID               string
 	App, Instance    string
 	Rows             int64
-	Bytes            int64 // encoded
+	Bytes            int64 // in the spool
 	MinTime, MaxTime schemas.Time
 	// Load reads the batch from the spool and verifies its checksum. It may
 	// be called more than once.

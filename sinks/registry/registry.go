@@ -3,12 +3,10 @@ package registry
 
 import (
 	"weir/sinks"
-	"weir/sinks/clickhouse"
 	"weir/sinks/parquet"
 )
 
 // All are the sink drivers of this build, in alphabetical order.
 var All = []*sinks.Driver{
-	clickhouse.Driver,
 	parquet.Driver,
 }

@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"weir/pipeline"
+	"weir/schemas"
+)
+
+type statusCmd struct{ configFlag }
+
+// Run implements the command.
+func (r *statusCmd) Run(c *console) error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background() //nolint:forbidigo // this is the root
+	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	fmt.Fprintf(c.out, "state %s, generation %d, in %s\n\n", st.ID(), st.Generation(), cfg.Agent.DataDir)
+
+	t := newTable(c.out, "instance", "stream", "lanes open", "done", "parked", "failing", "complete up to")
+	for _, inst := range cfg.Instances {
+		for _, info := range inst.Connector.Streams {
+			id := pipeline.StreamID{Instance: inst.Name, Stream: info.Name}
+			n, err := st.LaneCounts(ctx, id)
+			if err != nil {
+				return err
+			}
+			covered, err := pipeline.CoveredTo(ctx, st, id)
+			if err != nil {
+				return err
+			}
+			upTo := "not yet"
+			if !covered.IsZero() {
+				upTo = covered.Format(time.RFC3339)
+			}
+			t.AppendRow(table.Row{inst.Name, info.Name, n.Open, n.Done, n.Parked, n.Failing, upTo})
+		}
+	}
+	t.Render()
+	fmt.Fprintln(c.out)
+
+	waiting, err := st.PendingTotals(ctx)
+	if err != nil {
+		return err
+	}
+	t = newTable(c.out, "sink", "table", "rows waiting", "batches waiting", "parts open")
+	for _, s := range cfg.Sinks {
+		for _, tbl := range schemas.Tables() {
+			on, late := waiting[pipeline.Queue{Sink: s.Name, Table: tbl.Name}], waiting[pipeline.Queue{Sink: s.Name, Table: tbl.Name, Late: true}]
+			parts, err := st.OpenParts(ctx, s.Name, tbl.Name)
+			if err != nil {
+				return err
+			}
+			if on.Batches+late.Batches > 0 || len(parts) > 0 {
+				t.AppendRow(table.Row{s.Name, tbl.Name, on.Rows + late.Rows, on.Batches + late.Batches, len(parts)})
+			}
+		}
+	}
+	if t.Length() == 0 {
+		fmt.Fprintln(c.out, "every sink has everything")
+	} else {
+		t.Render()
+	}
+	fmt.Fprintln(c.out)
+
+	lanes, err := st.LaneErrors(ctx, 20)
+	if err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		word := "failing"
+		if l.Status == pipeline.LaneParked {
+			word = "parked"
+		}
+		fmt.Fprintf(c.out, "%s %s %s: %s: %s\n", word, l.StreamID, l.Lane.ID, l.Class, l.Error)
+	}
+	sizes, err := st.Size(ctx)
+	if err != nil {
+		return err
+	}
+	t = newTable(c.out, "kept in the state", "count", "size, about")
+	for _, k := range sizes {
+		t.AppendRow(table.Row{k.Kind, k.Rows, size(k.Bytes)})
+	}
+	t.Render()
+	return nil
+}
+
+type deadletterCmd struct {
+	List deadletterListCmd `cmd:"" help:"List the newest dead letters."`
+	Show deadletterShowCmd `cmd:"" help:"Show one, whole."`
+}
+
+type deadletterListCmd struct {
+	configFlag
+	Limit int `default:"50" help:"At most so many (${default})."`
+}
+
+// Run implements the command.
+func (r *deadletterListCmd) Run(c *console) error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background() //nolint:forbidigo // this is the root
+	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	dead, err := st.DeadLetters(ctx, r.Limit)
+	if err != nil {
+		return err
+	}
+	if len(dead) == 0 {
+		_, err = fmt.Fprintln(c.out, "no dead letters")
+		return err
+	}
+	t := newTable(c.out, "id", "at", "kind", "stream", "object", "reason")
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "object", WidthMax: 60}, {Name: "reason", WidthMax: 80}})
+	for _, d := range dead {
+		object := d.Lane
+		if d.Kind == "row" {
+			object += " " + d.Ref
+		}
+		t.AppendRow(table.Row{d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID.String(), object, d.Reason})
+	}
+	t.Render()
+	return nil
+}
+
+type deadletterShowCmd struct {
+	configFlag
+	ID string `arg:"" help:"Its id."`
+}
+
+// Run implements the command.
+func (r *deadletterShowCmd) Run(c *console) error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background() //nolint:forbidigo // this is the root
+	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	d, err := st.DeadLetter(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "id:      %s\nat:      %s\nkind:    %s\nstream:  %s\nobject:  %s\netag:    %s\nwhere:   %s\nclass:   %s\nreason:  %s\nschema:  %d\n",
+		d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID, d.Lane, d.Hint, d.Ref, d.Class, d.Reason, d.SchemaVersion)
+	if err == nil && d.Raw != "" {
+		_, err = fmt.Fprintf(c.out, "raw:\n%s\n", d.Raw)
+	}
+	return err
+}
+
+type schemaCmd struct {
+	DDL  schemaDDLCmd  `cmd:"" name:"ddl" help:"Print the ClickHouse statements."`
+	JSON schemaJSONCmd `cmd:"" name:"json" help:"Print the tables as JSON."`
+	Docs schemaDocsCmd `cmd:"" name:"docs" help:"Print the reference as Markdown."`
+}
+
+type schemaDDLCmd struct {
+	Database string `default:"weir" help:"Database (${default})."`
+}
+
+// Run implements the command.
+func (r *schemaDDLCmd) Run(c *console) error { return schemas.WriteClickHouse(c.out, r.Database) }
+
+type schemaJSONCmd struct{}
+
+// Run implements the command.
+func (schemaJSONCmd) Run(c *console) error { return schemas.WriteJSON(c.out) }
+
+type schemaDocsCmd struct{}
+
+// Run implements the command.
+func (schemaDocsCmd) Run(c *console) error { return schemas.WriteMarkdown(c.out) }

@@ -54,6 +54,8 @@ func (c *committer) submit(ctx context.Context, ch *change) {
 	case c.queue <- ch:
 	case <-ctx.Done():
 		ch.done(context.Cause(ctx))
+	case <-c.p.failure.Done():
+		ch.done(context.Cause(c.p.failure))
 	}
 }
 
@@ -66,6 +68,8 @@ func (c *committer) update(ctx context.Context, fn func(Tx) error) error {
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-c.p.failure.Done():
+		return context.Cause(c.p.failure)
 	}
 }
 

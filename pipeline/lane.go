@@ -73,6 +73,8 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 		case inFlight <- struct{}{}:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-r.p.failure.Done():
+			return context.Cause(r.p.failure)
 		}
 	}
 	lazy := ch.lazy

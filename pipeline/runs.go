@@ -137,6 +137,8 @@ func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bo
 	case err = <-result:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+	case <-r.p.failure.Done():
+		err = context.Cause(r.p.failure)
 	}
 	if err != nil {
 		return err

@@ -101,6 +101,7 @@ func (s *spool) write(name string, batches []spooled) (size int64, err error) {
 		return 0, errors.Join(fmt.Errorf("writing spool: %w", err), f.Discard())
 	}
 	if err := f.Publish(filepath.Join(s.dir, name+segmentSuffix)); err != nil {
+		_ = s.remove(name) // renamed, perhaps, and its directory not synced
 		return 0, fmt.Errorf("writing spool: %w", err)
 	}
 	return size, nil

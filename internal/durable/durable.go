@@ -69,7 +69,13 @@ func (d *File) Publish(final string) error {
 	if err = errors.Join(err, d.f.Close()); err != nil {
 		return errors.Join(err, os.Remove(d.f.Name()))
 	}
-	return Rename(d.f.Name(), final, d.points.Rename)
+	if err := Rename(d.f.Name(), final, d.points.Rename); err != nil {
+		if e := os.Remove(d.f.Name()); !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	return nil
 }
 
 // Discard closes and removes the file.

@@ -261,3 +261,23 @@ func copyTree(t testing.TB, from, to string) {
 	require.NoError(t, os.RemoveAll(to))
 	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
 }
+
+// recordsOf reads a log file's records, byte for byte.
+func recordsOf(t testing.TB, name string) map[string]string {
+	f, err := os.Open(name)
+	require.NoError(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	var file struct{ Records []json.RawMessage }
+	require.NoError(t, json.Unmarshal(b, &file))
+	out := map[string]string{}
+	for _, r := range file.Records {
+		var id struct{ EventID string }
+		require.NoError(t, json.Unmarshal(r, &id))
+		out[id.EventID] = string(r)
+	}
+	return out
+}

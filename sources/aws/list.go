@@ -32,6 +32,7 @@ const (
 	rootsEvery  = time.Hour
 	lookBehind  = 60 * time.Minute // files of one day land out of order by less
 	maxDepth    = 8
+	besideDepth = 2
 	// keepDone outlasts what a sweep may list again: sweep_every, at most three
 	// days, and the margin, twice over.
 	keepDone = 8 * 24 * time.Hour
@@ -191,7 +192,7 @@ func (s *session) findRoots(ctx context.Context) ([]string, error) {
 		return roots, nil
 	}
 	found := map[string]bool{}
-	if err := s.explore(ctx, "", 0, found); err != nil {
+	if err := s.explore(ctx, "", 0, maxDepth, found); err != nil {
 		return nil, err
 	}
 	roots = slices.Sorted(maps.Keys(found))
@@ -207,7 +208,9 @@ var (
 )
 
 // explore walks down from the configured place to the folders that hold years.
-func (s *session) explore(ctx context.Context, prefix string, depth int, found map[string]bool) error {
+// Beside a folder AWSLogs, only other trails' AWSLogs are looked for, within
+// besideDepth levels: a bucket may hold much else.
+func (s *session) explore(ctx context.Context, prefix string, depth, searchTo int, found map[string]bool) error {
 	if depth > maxDepth {
 		return nil
 	}
@@ -217,7 +220,9 @@ func (s *session) explore(ctx context.Context, prefix string, depth int, found m
 	}
 	name := path.Base(prefix)
 	inLogs := strings.Contains("/"+prefix, "/CloudTrail/") || strings.Contains("/"+prefix, "/CloudTrail-Insight/") || logFolder.MatchString(path.Base(s.store.location()))
+	searching := searchTo < maxDepth
 	var next []string
+	logs := ""
 	for _, f := range folders {
 		switch child := path.Base(f); {
 		case numberFolder.MatchString(child):
@@ -226,22 +231,29 @@ func (s *session) explore(ctx context.Context, prefix string, depth int, found m
 			// Digests, and kinds of log that are no audit records.
 		case accountID.MatchString(name) && !logFolder.MatchString(child):
 			// Another service's logs beside CloudTrail's.
+		case child == "AWSLogs":
+			logs = f
 		default:
 			next = append(next, f)
 		}
 	}
-	if files {
+	if files && logs == "" && !searching {
 		found[prefix] = true
-		if inLogs || prefix == "" && len(next) == 0 {
+		if inLogs {
 			return nil
 		}
 	}
-	if slices.ContainsFunc(next, func(f string) bool { return path.Base(f) == "AWSLogs" }) {
-		next = slices.DeleteFunc(next, func(f string) bool { return path.Base(f) != "AWSLogs" })
-		delete(found, prefix)
+	if logs != "" {
+		if err := s.explore(ctx, logs, depth+1, maxDepth, found); err != nil {
+			return err
+		}
+		searchTo = min(searchTo, depth+besideDepth)
+	}
+	if depth >= searchTo {
+		return nil
 	}
 	for _, f := range next {
-		if err := s.explore(ctx, f, depth+1, found); err != nil {
+		if err := s.explore(ctx, f, depth+1, searchTo, found); err != nil {
 			return err
 		}
 	}

@@ -91,16 +91,19 @@ func (d *delivery) waiting() (t Totals, parts int) {
 	return t, d.open
 }
 
+// stagedPart is a part on its way: planned, and being staged.
 type stagedPart struct {
 	part   *sinks.Part
-	staged sinks.Staged
+	staged chan sinks.Staged // gets the staged part, or nil when that was given up
+	err    error             // why, once staged has delivered
 }
 
-// run delivers until ctx ends.
+// run delivers until ctx ends. While one part is committed the next is staged,
+// so that two cores can encode.
 func (d *delivery) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	next := make(chan stagedPart)
+	next := make(chan *stagedPart)
 	done := make(chan error, 1)
 	go func() {
 		defer close(next)
@@ -108,19 +111,25 @@ func (d *delivery) run(ctx context.Context) error {
 	}()
 	var err error
 	for s := range next {
-		if err == nil {
-			if err = d.commit(ctx, s); err != nil {
-				cancel(err)
-			}
-		} else {
-			_ = s.staged.Discard()
+		staged := <-s.staged
+		switch {
+		case staged == nil && err == nil:
+			err = s.err
+		case staged == nil:
+		case err != nil:
+			_ = staged.Discard()
+		default:
+			err = d.commit(ctx, s.part, staged)
+		}
+		if err != nil {
+			cancel(err)
 		}
 	}
 	return errors.Join(err, <-done)
 }
 
 // stageAll first takes up the parts planned earlier, then plans new ones.
-func (d *delivery) stageAll(ctx context.Context, next chan<- stagedPart) error {
+func (d *delivery) stageAll(ctx context.Context, next chan<- *stagedPart) error {
 	open, err := d.p.state.OpenParts(ctx, d.sink.name, d.table.Name)
 	if err != nil {
 		return err
@@ -136,14 +145,25 @@ func (d *delivery) stageAll(ctx context.Context, next chan<- stagedPart) error {
 		if err != nil {
 			return err
 		}
-		staged, err := d.stage(ctx, part)
-		if err != nil {
-			return err
-		}
+		s := &stagedPart{part: part, staged: make(chan sinks.Staged, 1)}
+		go func() {
+			var staged sinks.Staged
+			s.err = d.sink.persevere(ctx, d.table, "staging", func() (err error) {
+				staged, err = d.sink.sink.Stage(ctx, part)
+				return err
+			})
+			if s.err != nil {
+				staged = nil
+			}
+			s.staged <- staged
+		}()
 		select {
-		case next <- stagedPart{part, staged}:
+		case next <- s:
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), staged.Discard())
+			if staged := <-s.staged; staged != nil {
+				err = staged.Discard()
+			}
+			return errors.Join(context.Cause(ctx), err)
 		}
 	}
 }
@@ -213,17 +233,30 @@ func (d *delivery) due(now time.Time) (late bool, wait time.Duration, due bool) 
 // choose takes batches from the front: of one schema version, up to the target
 // size, spanning at most partSpan.
 func (d *delivery) choose(batches []Batch) []Batch {
-	lo, hi, bytes := batches[0].MinTime, batches[0].MaxTime, int64(0)
+	lo, hi, bytes, limit := batches[0].MinTime, batches[0].MaxTime, int64(0), d.limit()
 	for i, b := range batches {
 		lo, hi = min(lo, b.MinTime), max(hi, b.MaxTime)
 		tooWide := int64(hi-lo) > partSpan.Milliseconds()
-		tooBig := bytes+b.Plain > int64(d.sink.batching.TargetSize)
+		tooBig := bytes+b.Plain > limit
 		if i > 0 && (tooWide || tooBig || b.SchemaVersion != batches[0].SchemaVersion) {
 			return batches[:i]
 		}
 		bytes += b.Plain
 	}
 	return batches
+}
+
+// limit is the size of the next part. The last of what there is to flush is cut
+// in two, for the two to be encoded side by side.
+func (d *delivery) limit() int64 {
+	const leastHalf = 16 << 20
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	limit := int64(d.sink.batching.TargetSize)
+	if d.flushing {
+		limit = min(limit, max(leastHalf, (d.totals[0].Plain+d.totals[1].Plain)/2))
+	}
+	return limit
 }
 
 func (d *delivery) describe(batches []Batch) PartState {
@@ -285,23 +318,13 @@ func (d *delivery) part(ctx context.Context, ps PartState) (*sinks.Part, error) 
 	return part, nil
 }
 
-// stage has the sink prepare a part, for as long as it takes.
-func (d *delivery) stage(ctx context.Context, part *sinks.Part) (staged sinks.Staged, err error) {
-	err = d.sink.persevere(ctx, d.table, "staging", func() error {
-		staged, err = d.sink.sink.Stage(ctx, part)
-		return err
-	})
-	return staged, err
-}
-
 // commit makes a staged part visible and tells the state.
-func (d *delivery) commit(ctx context.Context, s stagedPart) error {
+func (d *delivery) commit(ctx context.Context, part *sinks.Part, staged sinks.Staged) error {
 	var receipt sinks.Receipt
 	started := d.p.clock.Now()
-	staged := s.staged
 	err := d.sink.persevere(ctx, d.table, "writing", func() (err error) {
 		if staged == nil {
-			if staged, err = d.sink.sink.Stage(ctx, s.part); err != nil {
+			if staged, err = d.sink.sink.Stage(ctx, part); err != nil {
 				return err
 			}
 		}
@@ -319,7 +342,7 @@ func (d *delivery) commit(ctx context.Context, s stagedPart) error {
 		if err := failpoint.Hit(failpoint.PartAck); err != nil {
 			return err
 		}
-		freed, err = tx.FinishPart(s.part.ID, d.p.clock.Now())
+		freed, err = tx.FinishPart(part.ID, d.p.clock.Now())
 		return err
 	})
 	if err != nil {
@@ -328,7 +351,7 @@ func (d *delivery) commit(ctx context.Context, s stagedPart) error {
 	d.mu.Lock()
 	d.open--
 	d.mu.Unlock()
-	d.sink.delivered(s.part, receipt, d.p.clock.Since(started))
+	d.sink.delivered(part, receipt, d.p.clock.Since(started))
 	if err := d.p.spool.free(freed); err != nil {
 		d.p.log.Warn("could not remove delivered spool segments; they are removed at the next start", "error", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,11 +119,11 @@ func (s *site) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *site) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "agent:\n  data_dir: %s\n  min_free: 1MB\n  listen: \"\"\n%s", s.data(), s.extra)
+	fmt.Fprintf(&b, "agent:\n  data_dir: %q\n  min_free: 1MB\n  listen: \"\"\n%s", s.data(), s.extra)
 	if !strings.Contains(s.extra, "drain_timeout") {
 		b.WriteString("  drain_timeout: 20s\n")
 	}
-	fmt.Fprintf(&b, "sinks:\n  lake: {type: parquet, path: %s, target_size: 1MiB}\n", s.lake())
+	fmt.Fprintf(&b, "sinks:\n  lake: {type: parquet, path: %q, target_size: 1MiB}\n", s.lake())
 	if s.clickhouse != nil {
 		u := s.chURL
 		if u == "" {
@@ -280,4 +281,22 @@ func recordsOf(t testing.TB, name string) map[string]string {
 		out[id.EventID] = string(r)
 	}
 	return out
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// lakeRows counts the activities that are marked in the lake.
+func (s *site) lakeRows() (n int) {
+	marks, err := parquet.ReadMarks(s.lake(), "activities")
+	require.NoError(s.t, err)
+	for _, m := range marks {
+		n += int(m.Rows)
+	}
+	return n
+}
+
+// checkLakeRows compares the lake with the truth while another sink is behind.
+func (s *site) checkLakeRows() {
+	s.t.Helper()
+	require.Equal(s.t, len(s.truth), s.lakeRows())
 }

@@ -214,13 +214,14 @@ func (a *Agent) runInstance(ctx context.Context, inst configs.Instance) {
 	if len(mine) == 0 {
 		return
 	}
-	session, tenant, err := a.open(ctx, inst, mine, log)
+	session, err := a.open(ctx, inst, mine, log)
 	if err != nil {
 		for _, s := range mine {
 			s.end(err, a.Clock.Now())
 		}
 		return
 	}
+	tenant := func(ctx context.Context) (string, error) { return a.tenant(ctx, inst.Name, session) }
 	var wg sync.WaitGroup
 	for _, stream := range session.Streams() {
 		for _, s := range mine {
@@ -243,47 +244,52 @@ func (a *Agent) streamsOf(instance string) (out []*StreamStatus) {
 
 // open opens a session and pins its tenant, trying again until ctx ends. A
 // single run tries a few times.
-func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamStatus, log *slog.Logger) (sources.Session, string, error) {
+func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamStatus, log *slog.Logger) (sources.Session, error) {
 	for attempt, wait := 1, firstWait; ; attempt, wait = attempt+1, min(2*wait, maxWait) {
-		session, tenant, err := a.tryOpen(ctx, inst)
+		session, err := a.tryOpen(ctx, inst)
 		if err == nil {
 			for _, s := range mine {
 				s.set(nil)
 			}
-			return session, tenant, nil
+			return session, nil
 		}
 		for _, s := range mine {
 			s.set(err)
 		}
 		if ctx.Err() != nil {
-			return nil, "", context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 		if a.Once && (attempt >= 3 || fault.Of(err) != fault.Transient) {
-			return nil, "", err
+			return nil, err
 		}
 		log.Error("instance cannot be opened; trying again, the others go on", "error", err)
 		if !a.pause(ctx, max(wait/2+mathrand.N(wait), fault.RetryAfter(err))) {
-			return nil, "", context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, string, error) {
+func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, error) {
 	session, err := inst.Connector.Open(ctx, sources.Env{Instance: inst.Name, Clock: a.Clock}, inst.Config)
 	if err != nil {
-		return nil, "", fmt.Errorf("opening %s: %w", inst.Name, err)
+		return nil, fmt.Errorf("opening %s: %w", inst.Name, err)
 	}
+	_, err = a.tenant(ctx, inst.Name, session)
+	return session, err
+}
+
+// tenant asks for the instance's organization and pins it.
+func (a *Agent) tenant(ctx context.Context, instance string, session sources.Session) (string, error) {
 	tenant, err := session.Tenant(ctx)
 	if err != nil {
-		return nil, "", fmt.Errorf("opening %s: asking for its organization: %w", inst.Name, err)
+		return "", fmt.Errorf("asking %s for its organization: %w", instance, err)
 	}
-	tenant, err = a.Pipeline.PinTenant(ctx, inst.Name, tenant)
-	return session, tenant, err
+	return a.Pipeline.PinTenant(ctx, instance, tenant)
 }
 
 // runStream runs a stream for as long as ctx lasts. One that stopped, for a
 // missing right say, is tried again slowly.
-func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamStatus, stream sources.Stream, tenant string, log *slog.Logger) {
+func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamStatus, stream sources.Stream, tenant func(context.Context) (string, error), log *slog.Logger) {
 	run, err := a.Pipeline.NewStreamRun(pipeline.StreamOptions{
 		ID: s.ID, App: s.App, Tenant: tenant, Stream: stream, Every: inst.Streams[s.ID.Stream].Every,
 		Parallel: inst.Parallel, DropRaw: inst.Raw == "drop", Once: a.Once,

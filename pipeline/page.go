@@ -218,7 +218,7 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 		b.MaxTime = max(b.MaxTime, at)
 	}
 	encoded, err := builder.Encode(schemas.Envelope{
-		App: b.App, Instance: b.Instance, Tenant: e.run.Tenant, ObservedAt: observed,
+		App: b.App, Instance: b.Instance, Tenant: e.run.tenant, ObservedAt: observed,
 		Version: e.p.versions.take(int64(len(index))), BatchID: b.ID,
 	}, rows, index)
 	if err != nil {

@@ -30,7 +30,7 @@ const (
 type StreamOptions struct {
 	ID       StreamID
 	App      string
-	Tenant   string
+	Tenant   func(context.Context) (string, error) // asked before each round until it is known
 	Stream   sources.Stream
 	Every    time.Duration
 	Parallel int  // lanes read at once
@@ -42,6 +42,7 @@ type StreamOptions struct {
 type StreamRun struct {
 	StreamOptions
 	p      *Pipeline
+	tenant string
 	tables []*schemas.Table
 	seen   *seenIDs
 	Stats  StreamStats
@@ -133,6 +134,11 @@ func stopsStream(err error) bool {
 // round lists the lanes and reads those that are due. Listing and reading go on
 // at the same time.
 func (r *StreamRun) round(ctx context.Context) (err error) {
+	if r.tenant == "" && r.Tenant != nil {
+		if r.tenant, err = r.Tenant(ctx); err != nil {
+			return err
+		}
+	}
 	run := r.runs.begin()
 	found := make(chan struct{}, 1)
 	var listed atomic.Bool
@@ -167,7 +173,10 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 	for status, n := range map[string]int64{"open": counts.Open, "done": counts.Done, "parked": counts.Parked, "failing": counts.Failing} {
 		r.p.metrics.lanes.WithLabelValues(r.ID.Instance, r.ID.Stream, status).Set(float64(n))
 	}
-	return errors.Join(err, r.maintain(ctx))
+	if err != nil {
+		return err // what a listing not finished may show again is not forgotten
+	}
+	return r.maintain(ctx)
 }
 
 // failing words what a single run leaves unread.

@@ -186,6 +186,7 @@ type session struct {
 	swept  bool // a sweep has been completed since the session was opened
 	roots  []string
 	rooted time.Time         // when roots were enumerated
+	dated  map[string]bool   // whether a root's days are folders in it
 	newest map[string]string // by day folder, the newest key seen
 }
 

@@ -67,6 +67,14 @@ func (l listing) cursor() sources.Cursor {
 	return sources.Cursor(b)
 }
 
+// known is the time before which every file has been listed.
+func (l listing) known() time.Time {
+	if l.Swept == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(l.Swept).Add(-sweepMargin)
+}
+
 var errStop = errors.New("stop")
 
 // lanes lists log files as Once lanes.
@@ -97,11 +105,7 @@ func (s *session) sweep(ctx context.Context, l listing, yield func(*sources.Lane
 	if l.Sweep == 0 {
 		l.Sweep, l.Root, l.After = s.env.Clock.Now().UnixMilli(), "", ""
 	}
-	started := time.UnixMilli(l.Sweep)
-	known := time.UnixMilli(l.Swept).Add(-sweepMargin)
-	if l.Swept == 0 {
-		known = time.Time{}
-	}
+	started, known := time.UnixMilli(l.Sweep), l.known()
 	roots, err := s.findRoots(ctx)
 	if err != nil {
 		return err
@@ -137,7 +141,7 @@ func (s *session) sweep(ctx context.Context, l listing, yield func(*sources.Lane
 
 // recent lists the folders of the days in which files appear now.
 func (s *session) recent(ctx context.Context, l listing, yield func(*sources.LanePage, error) bool) error {
-	started := s.env.Clock.Now().UTC()
+	started, known := s.env.Clock.Now().UTC(), l.known()
 	roots, err := s.findRoots(ctx)
 	if err != nil {
 		return err
@@ -147,13 +151,19 @@ func (s *session) recent(ctx context.Context, l listing, yield func(*sources.Lan
 		days = append(days, started.AddDate(0, 0, 1))
 	}
 	for _, root := range roots {
+		folders := make([]string, 0, 3)
 		for _, day := range days {
-			folder := root + day.Format("2006/01/02/")
+			folders = append(folders, root+day.Format("2006/01/02/"))
+		}
+		if s.isFlat(root) {
+			folders = []string{root}
+		}
+		for _, folder := range folders {
 			err := s.store.list(ctx, folder, s.resume(folder), func(objects []object) error {
 				page := &sources.LanePage{Next: l.cursor(), Requests: 1}
 				for _, o := range objects {
 					s.remember(o.key)
-					if s.wanted(o) {
+					if s.wanted(o) && !o.modified.Before(known) {
 						page.Lanes = append(page.Lanes, lane(o))
 					}
 				}
@@ -191,13 +201,13 @@ func (s *session) findRoots(ctx context.Context) ([]string, error) {
 	if len(roots) > 0 && now.Sub(rooted) < rootsEvery {
 		return roots, nil
 	}
-	found := map[string]bool{}
+	found := map[string]bool{} // and whether days are folders in it
 	if err := s.explore(ctx, "", 0, maxDepth, found); err != nil {
 		return nil, err
 	}
 	roots = slices.Sorted(maps.Keys(found))
 	s.mu.Lock()
-	s.roots, s.rooted = roots, now
+	s.roots, s.rooted, s.dated = roots, now, found
 	s.mu.Unlock()
 	return roots, nil
 }
@@ -220,13 +230,13 @@ func (s *session) explore(ctx context.Context, prefix string, depth, searchTo in
 	}
 	name := path.Base(prefix)
 	inLogs := strings.Contains("/"+prefix, "/CloudTrail/") || strings.Contains("/"+prefix, "/CloudTrail-Insight/") || logFolder.MatchString(path.Base(s.store.location()))
-	searching := searchTo < maxDepth
+	searching, dated := searchTo < maxDepth, false
 	var next []string
 	logs := ""
 	for _, f := range folders {
 		switch child := path.Base(f); {
 		case numberFolder.MatchString(child):
-			files = true // years, months or days: all below belongs to this root
+			files, dated = true, true // years, months or days: all below belongs to this root
 		case strings.HasPrefix(child, "CloudTrail") && !logFolder.MatchString(child), strings.HasPrefix(child, "."):
 			// Digests, and kinds of log that are no audit records.
 		case accountID.MatchString(name) && !logFolder.MatchString(child):
@@ -238,7 +248,7 @@ func (s *session) explore(ctx context.Context, prefix string, depth, searchTo in
 		}
 	}
 	if files && logs == "" && !searching {
-		found[prefix] = true
+		found[prefix] = dated
 		if inLogs {
 			return nil
 		}
@@ -258,6 +268,13 @@ func (s *session) explore(ctx context.Context, prefix string, depth, searchTo in
 		}
 	}
 	return nil
+}
+
+// isFlat says whether a root holds files without folders for days.
+func (s *session) isFlat(root string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.dated[root]
 }
 
 // wanted says whether an object may be a log file of the days to collect.

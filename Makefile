@@ -59,7 +59,7 @@ check: golangci-lint ## check format, lint, go.mod and that generated files are 
 .PHONY: check-generated
 check-generated:
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; mkdir "$$tmp/now" "$$tmp/new"; \
-	tar -c --exclude=./bin --exclude=./.git --exclude=./.cache . | tar -x -C "$$tmp/now"; \
+	tar -c --exclude=./bin --exclude=./.git --exclude=./.cache --exclude=./weir-demo . | tar -x -C "$$tmp/now"; \
 	cp -a "$$tmp/now/." "$$tmp/new"; \
 	$(MAKE) -C "$$tmp/new" generate >/dev/null; \
 	cd "$$tmp"; diff -r -q now new || { echo 'generated files are out of date: run make generate' >&2; exit 1; }
@@ -114,4 +114,4 @@ compiler:
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(BIN) .cache
+	rm -rf $(BIN) .cache weir-demo

@@ -45,10 +45,7 @@ type Agent struct {
 	Options
 	Pipeline *pipeline.Pipeline
 	metrics  *prometheus.Registry
-	started  time.Time
-
-	mu      sync.Mutex
-	streams []*StreamStatus
+	streams  []*StreamStatus
 }
 
 // StreamStatus is how one stream fares.
@@ -92,7 +89,7 @@ func (s *StreamStatus) set(err error) {
 
 // New opens sinks, state and spool. Nothing is collected before Run.
 func New(ctx context.Context, o Options) (*Agent, error) {
-	a := &Agent{Options: o, metrics: prometheus.NewRegistry(), started: o.Clock.Now()}
+	a := &Agent{Options: o, metrics: prometheus.NewRegistry()}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := o.Config
 	po := pipeline.Options{

@@ -132,7 +132,10 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	if err := p.loadMeta(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.addSinks(ctx, o.Sinks)
+	if err := p.addSinks(ctx, o.Sinks); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // State gives read access to the state.

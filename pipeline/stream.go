@@ -127,8 +127,9 @@ func stopsStream(err error) bool {
 	switch fault.Of(err) {
 	case fault.Auth, fault.Forbidden, fault.Permanent:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // round lists the lanes and reads those that are due. Listing and reading go on
@@ -275,7 +276,8 @@ func (r *StreamRun) readDue(ctx context.Context, found <-chan struct{}, listed *
 	finished := make(chan struct{}, cap(slots))
 	var active atomic.Int64
 	for {
-		wasListed := listed.Load()
+		// Looked at before the lanes are: what ends meanwhile is seen next time.
+		wasListed, wasIdle := listed.Load(), active.Load() == 0
 		lanes, next, err := r.due(gctx)
 		if err != nil {
 			break
@@ -314,7 +316,7 @@ func (r *StreamRun) readDue(ctx context.Context, found <-chan struct{}, listed *
 				timer = r.p.clock.After(max(wait, 0))
 			}
 		}
-		if wasListed && active.Load() == 0 && next.IsZero() {
+		if wasListed && wasIdle && next.IsZero() {
 			break
 		}
 		select {

@@ -30,7 +30,7 @@ var (
 	terminals  = []string{"github.com/alecthomas/kong", "github.com/jedib0t", "github.com/vbauerster"}
 	settings   = []string{"github.com/knadh/koanf", "github.com/goccy/go-yaml"}
 	metrics    = []string{"github.com/prometheus"}
-	logs       = []string{"log", "log/slog"}
+	logs       = []string{"log"} // and log/slog
 	databases  = []string{"database/sql", "modernc.org/sqlite"}
 )
 
@@ -150,14 +150,23 @@ func repository(t *testing.T) string {
 	return root
 }
 
-// files returns the tree's files with slashes, what is built apart.
+// files returns the tree's files with slashes, but for those below the folders
+// that .gitignore names.
 func files(t *testing.T, root string) (names []string) {
 	t.Helper()
+	skip := []string{".git"}
+	ignored, err := os.ReadFile(filepath.Join(root, ".gitignore"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(ignored)) {
+		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "/"); ok {
+			skip = append(skip, strings.TrimSuffix(dir, "/"))
+		}
+	}
 	require.NoError(t, fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (name == ".git" || name == ".cache" || name == "bin" || path.Base(name) == "node_modules"):
+		case d.IsDir() && slices.Contains(skip, name):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			names = append(names, name)

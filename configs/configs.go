@@ -7,14 +7,27 @@
 // written from the same declarations.
 package configs
 
+//go:generate go run ../internal/configgen ..
+
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
+	"net"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
 
 	"weir/internal/setting"
 	"weir/sinks"
@@ -53,6 +66,32 @@ func newAgent() Agent {
 	}
 }
 
+// Validate implements setting.Struct.
+func (a *Agent) Validate() (errs []setting.KeyError) {
+	bad := func(key, found, accepted string) {
+		errs = append(errs, setting.KeyError{Key: key, Found: found, Accepted: accepted})
+	}
+	if !filepath.IsAbs(a.DataDir) {
+		bad("data_dir", a.DataDir, "an absolute directory")
+	}
+	if a.Listen != "" {
+		_, port, err := net.SplitHostPort(a.Listen)
+		if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
+			bad("listen", a.Listen, "an address and port such as 127.0.0.1:8480")
+		}
+	}
+	if a.SpoolLimit < 1<<20 {
+		bad("spool_limit", a.SpoolLimit.String(), "at least 1MiB")
+	}
+	if a.MaxMemory < 64<<20 {
+		bad("max_memory", a.MaxMemory.String(), "at least 64MiB")
+	}
+	if a.DrainTimeout <= 0 || a.DrainTimeout > time.Hour {
+		bad("drain_timeout", setting.FormatDuration(a.DrainTimeout), "a duration above 0s, at most 1h")
+	}
+	return errs
+}
+
 // Sink is one entry of `sinks:`.
 type Sink struct {
 	Name   string
@@ -78,18 +117,37 @@ type Common struct {
 
 func newCommon() Common { return Common{Enabled: true, Parallel: 4, Raw: "keep"} }
 
+// Validate implements setting.Struct.
+func (c *Common) Validate() []setting.KeyError {
+	if c.Parallel < 1 || c.Parallel > 256 {
+		return []setting.KeyError{{Key: "parallel", Found: strconv.Itoa(c.Parallel), Accepted: "a number from 1 to 256"}}
+	}
+	return nil
+}
+
 // StreamSettings is one entry of an instance's `streams:`.
 type StreamSettings struct {
 	Enabled bool          `key:"enabled" doc:"false: the stream is not collected"`
 	Every   time.Duration `key:"every" doc:"interval between polls"`
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+// Validate implements setting.Struct.
+func (s *StreamSettings) Validate() []setting.KeyError {
+	if s.Every < time.Second || s.Every > 7*24*time.Hour {
+		return []setting.KeyError{{Key: "every", Found: setting.FormatDuration(s.Every), Accepted: "a duration from 1s to 7d"}}
+	}
+	return nil
+}
 
-const wantName = "a name of lower-case letters, digits, - and _, at most 63"
+const namePattern = `^[a-z0-9][a-z0-9_-]{0,62}$`
 
-// Load reads and checks the file at path with the environment's overrides. Its
-// error, if the content is at fault, is of type Errors.
+var validName = regexp.MustCompile(namePattern)
+
+const wantName = "a name of at most 63 lower-case letters, digits, - and _, the first a letter or digit"
+
+// Load reads and checks the file at path with the overrides in env, which has
+// the form of os.Environ. Its error, where the content is at fault, is of type
+// Errors.
 func Load(path string, env []string, apps []*sources.Connector, drivers []*sinks.Driver) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -107,100 +165,156 @@ func Load(path string, env []string, apps []*sources.Connector, drivers []*sinks
 }
 
 func parse(path string, data []byte, env []string, apps []*sources.Connector, drivers []*sinks.Driver) (*Config, error) {
+	d := &decoder{
+		file: path, lookup: lookupIn(env), at: map[string]origin{},
+		faulty: map[string]bool{}, private: map[string]bool{}, written: map[string]string{},
+	}
+	file, ok := d.readYAML(data)
+	if !ok {
+		return nil, d.errs.sorted()
+	}
+	k := koanf.New(".")
+	for _, layer := range []map[string]any{file, d.environment(env, file)} {
+		if err := k.Load(confmap.Provider(layer, ""), nil); err != nil {
+			return nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+	}
 	sum := sha256.Sum256(data)
 	cfg := &Config{Path: path, SHA256: hex.EncodeToString(sum[:]), Agent: newAgent()}
-	d := &decoder{file: path, cfg: cfg}
-	if !d.read(data, env) {
-		return nil, d.sorted()
-	}
-	d.section("agent", &cfg.Agent)
-	if cfg.Agent.DrainTimeout <= 0 {
-		d.wrong("agent.drain_timeout", cfg.Agent.DrainTimeout.String(), "a duration above 0")
-	}
-	if cfg.Agent.MaxMemory < 64<<20 {
-		d.wrong("agent.max_memory", cfg.Agent.MaxMemory.String(), "at least 64MiB")
-	}
-	for _, name := range d.names("sinks", "sink") {
-		d.sink(name, drivers)
-	}
-	for _, name := range d.names("instances", "instance") {
-		d.instance(name, apps)
-	}
-	d.unknown()
+	d.config(cfg, k.Raw(), apps, drivers)
 	if len(d.errs) > 0 {
-		return nil, d.sorted()
+		return nil, d.errs.sorted()
 	}
 	return cfg, nil
 }
 
-func (d *decoder) sink(name string, drivers []*sinks.Driver) {
-	at := "sinks." + name
-	types := make([]string, len(drivers))
-	for i, dr := range drivers {
-		types[i] = dr.Type
-	}
-	typ, ok := d.choice(at, "type", types)
-	if !ok {
-		return
-	}
-	for _, dr := range drivers {
-		if dr.Type == typ {
-			c := dr.Config()
-			d.section(at, c)
-			d.validate(at, c)
-			d.cfg.Sinks = append(d.cfg.Sinks, Sink{name, dr, c})
+func lookupIn(env []string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, e := range slices.Backward(env) {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				return v, true
+			}
 		}
+		return "", false
 	}
 }
 
-func (d *decoder) instance(name string, apps []*sources.Connector) {
-	at := "instances." + name
-	keys := make([]string, len(apps))
-	for i, a := range apps {
-		keys[i] = a.App
+func (d *decoder) config(cfg *Config, top map[string]any, apps []*sources.Connector, drivers []*sinks.Driver) {
+	if m, ok := d.section("agent", top["agent"]); ok {
+		d.structure("agent", m, reflect.ValueOf(&cfg.Agent).Elem())
+		d.validate("agent", &cfg.Agent)
 	}
-	app, ok := d.choice(at, "app", keys)
-	if !ok {
-		return
+	for name, m := range d.entries("sinks", "sink", top) {
+		if s, ok := d.sink(name, m, drivers); ok {
+			cfg.Sinks = append(cfg.Sinks, s)
+		}
 	}
-	for _, a := range apps {
-		if a.App != app {
+	for name, m := range d.entries("instances", "instance", top) {
+		before := len(d.secrets)
+		inst, ok := d.instance(name, m, apps)
+		if !ok {
 			continue
 		}
-		inst := Instance{Name: name, Connector: a, Config: a.Config(), Common: newCommon(), Streams: map[string]StreamSettings{}}
-		d.section(at, &inst.Common)
-		if inst.Parallel < 1 || inst.Parallel > 256 {
-			d.wrong(at+".parallel", fmt.Sprint(inst.Parallel), "a number from 1 to 256")
+		cfg.Instances = append(cfg.Instances, inst)
+		if !inst.Enabled {
+			d.secrets = d.secrets[:before] // they need not resolve
 		}
-		d.section(at, inst.Config)
-		d.validate(at, inst.Config)
-		for _, s := range a.Streams {
-			st := StreamSettings{Enabled: true, Every: s.Every}
-			d.section(at+".streams."+s.Name, &st)
-			if st.Every < time.Second || st.Every > 7*24*time.Hour {
-				d.wrong(at+".streams."+s.Name+".every", st.Every.String(), "a duration from 1s to 7d")
+	}
+	d.unknown("", top, []string{"agent", "sinks", "instances"})
+	cfg.secrets = d.secrets
+}
+
+// entries yields the named entries of a section, sorted, and reports names that
+// are none and a section without any.
+func (d *decoder) entries(section, what string, top map[string]any) iter.Seq2[string, map[string]any] {
+	return func(yield func(string, map[string]any) bool) {
+		all, ok := d.section(section, top[section])
+		if ok && len(all) == 0 {
+			d.fail(section, "want at least one "+what)
+		}
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			at := join(section, name)
+			if !validName.MatchString(name) {
+				d.fail(at, "want "+wantName)
+				continue
 			}
-			inst.Streams[s.Name] = st
+			if m, ok := d.section(at, all[name]); ok && !yield(name, m) {
+				return
+			}
 		}
-		d.cfg.Instances = append(d.cfg.Instances, inst)
 	}
 }
 
-// Unresolved returns the secret references that cannot be resolved now.
+func (d *decoder) sink(name string, m map[string]any, drivers []*sinks.Driver) (s Sink, ok bool) {
+	at := join("sinks", name)
+	var types []string
+	for _, dr := range drivers {
+		types = append(types, dr.Type)
+	}
+	typ, ok := d.choice(at, "type", m, types)
+	if !ok {
+		return s, false
+	}
+	s = Sink{Name: name, Driver: drivers[slices.Index(types, typ)]}
+	s.Config = s.Driver.Config()
+	known := d.fields(at, m, reflect.ValueOf(s.Config).Elem())
+	d.unknown(at, m, append(known, "type"))
+	d.validate(at, s.Config)
+	return s, true
+}
+
+func (d *decoder) instance(name string, m map[string]any, apps []*sources.Connector) (inst Instance, ok bool) {
+	at := join("instances", name)
+	var names []string
+	for _, a := range apps {
+		names = append(names, a.App)
+	}
+	app, ok := d.choice(at, "app", m, names)
+	if !ok {
+		return inst, false
+	}
+	inst = Instance{Name: name, Connector: apps[slices.Index(names, app)], Common: newCommon(), Streams: map[string]StreamSettings{}}
+	inst.Config = inst.Connector.Config()
+	known := d.fields(at, m, reflect.ValueOf(&inst.Common).Elem())
+	known = append(known, d.fields(at, m, reflect.ValueOf(inst.Config).Elem())...)
+	d.unknown(at, m, append(known, "app", "streams"))
+	d.validate(at, &inst.Common)
+	d.validate(at, inst.Config)
+
+	at = join(at, "streams")
+	streams, _ := d.section(at, m["streams"])
+	known = nil
+	for _, info := range inst.Connector.Streams {
+		known = append(known, info.Name)
+		s := StreamSettings{Enabled: true, Every: info.Every}
+		if sm, ok := d.section(join(at, info.Name), streams[info.Name]); ok {
+			d.structure(join(at, info.Name), sm, reflect.ValueOf(&s).Elem())
+			d.validate(join(at, info.Name), &s)
+		}
+		inst.Streams[info.Name] = s
+	}
+	d.unknown(at, streams, known)
+	return inst, true
+}
+
+// Unresolved returns the secret references of sinks and enabled instances that
+// cannot be resolved now.
 func (c *Config) Unresolved() (errs []error) {
 	for _, r := range c.secrets {
-		if _, err := r.value.Value(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", r.key, err))
+		if _, err := r.secret.Value(); err != nil {
+			r.Message = err.Error()
+			errs = append(errs, r.Error)
 		}
 	}
 	return errs
 }
 
-// Literals returns the keys whose secret stands in the file itself.
+// Literals returns the keys of sinks and enabled instances whose secret stands
+// in the configuration itself.
 func (c *Config) Literals() (keys []string) {
 	for _, r := range c.secrets {
-		if r.value.IsLiteral() {
-			keys = append(keys, r.key)
+		if r.secret.IsLiteral() {
+			keys = append(keys, r.Key)
 		}
 	}
 	return keys

@@ -1,330 +1,295 @@
 package configs
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"weir/internal/secret"
 	"weir/internal/setting"
 )
 
-// decoder turns the merged values into structs and gathers every fault.
+// decoder turns the merged values into settings and gathers every fault.
 type decoder struct {
-	file   string
-	cfg    *Config
-	values map[string]value // by dotted key, scalars and lists only
-	lines  map[string]int   // of every key, sections included
-	used   map[string]bool
-	known  []string // keys that may be set, for suggestions
-	errs   []Error
+	file    string
+	lookup  func(string) (string, bool) // of environment variables
+	at      map[string]origin           // by dotted key, sections included
+	faulty  map[string]bool             // keys whose value was not taken
+	private map[string]bool             // keys whose value must not be shown
+	written map[string]string           // what stands at a key, before it was resolved and decoded
+	secrets []reference
+	errs    Errors
 }
 
-// value is what one key was set to.
-type value struct {
-	v   any    // string, int64, uint64, float64, bool, nil, []any
-	env string // the variable it came from
-}
-
+// reference is a secret that was configured.
 type reference struct {
-	key   string
-	value secret.Secret
+	Error  // its place
+	secret secret.Secret
 }
 
-// names returns the entries of a map section, and reports bad names and an
-// empty section.
-func (d *decoder) names(section, what string) []string {
-	found := map[string]bool{}
-	for k := range d.lines {
-		if rest, ok := strings.CutPrefix(k, section+"."); ok {
-			name, _, _ := strings.Cut(rest, ".")
-			found[name] = true
-		}
+// section returns the keys of a section; a section without any is one.
+func (d *decoder) section(at string, v any) (map[string]any, bool) {
+	m, ok := v.(map[string]any)
+	switch {
+	case d.faulty[at]:
+		return nil, false
+	case ok, v == nil:
+		return m, true
 	}
-	var out []string
-	for _, n := range slices.Sorted(maps.Keys(found)) {
-		if !validName.MatchString(n) {
-			d.fail(section+"."+n, "want "+wantName)
-			d.useAll(section + "." + n)
-			continue
-		}
-		out = append(out, n)
-	}
-	if len(found) == 0 {
-		d.used[section] = true
-		d.fail(section, "want at least one "+what)
-	}
-	return out
-}
-
-// choice reads the key that decides what a map entry is.
-func (d *decoder) choice(at, key string, accepted []string) (string, bool) {
-	k := at + "." + key
-	v, ok := d.values[k]
-	d.used[k] = true
-	if ok {
-		if s, isText := v.v.(string); isText && slices.Contains(accepted, s) {
-			return s, true
-		}
-		found := fmt.Sprint(v.v)
-		want := oneOf(accepted)
-		if near := nearest(found, accepted); near != "" && len(accepted) > 1 {
-			want += "; did you mean " + near + "?"
-		}
-		d.wrong(k, found, want)
-	} else {
-		d.fail(k, "is missing, want "+oneOf(accepted))
-	}
-	d.useAll(at)
-	return "", false
-}
-
-func (d *decoder) useAll(prefix string) {
-	for k := range d.values {
-		if k == prefix || strings.HasPrefix(k, prefix+".") {
-			d.used[k] = true
-		}
-	}
-}
-
-// section decodes the keys below at into the struct that ptr points to.
-func (d *decoder) section(at string, ptr any) {
-	if v, ok := d.values[at]; ok {
-		d.used[at] = true
-		if v.v != nil {
-			d.wrong(at, fmt.Sprint(v.v), "a section of keys")
-		}
-	}
-	d.structure(at, reflect.ValueOf(ptr).Elem(), false)
-}
-
-func (d *decoder) structure(at string, v reflect.Value, optional bool) {
-	for _, f := range fieldsOf(v.Type()) {
-		key := at + "." + f.Key
-		fv := v.FieldByIndex(f.Index)
-		if f.Inline {
-			d.structure(at, fv, optional)
-			continue
-		}
-		d.known = append(d.known, key)
-		if f.Section {
-			if val, ok := d.values[key]; ok {
-				d.used[key] = true
-				if val.v != nil {
-					d.wrong(key, fmt.Sprint(val.v), "a section of keys")
-				}
-			}
-			d.structure(key, fv, !f.Required && !d.has(key))
-			continue
-		}
-		val, ok := d.values[key]
-		if !ok {
-			if f.Required && !optional {
-				d.fail(key, "is missing, want "+want(f))
-			}
-			continue
-		}
-		d.used[key] = true
-		d.scalar(key, f, val, fv)
-	}
-}
-
-func (d *decoder) has(prefix string) bool {
-	_, ok := d.lines[prefix]
-	return ok
-}
-
-func (d *decoder) scalar(key string, f field, val value, fv reflect.Value) {
-	isSecret := fv.Type() == reflect.TypeFor[secret.Secret]()
-	found := fmt.Sprint(val.v)
-	bad := func() {
-		switch {
-		case isSecret:
-			found = ""
-		case val.v == nil:
-			found = "nothing"
-		}
-		d.wrong(key, found, want(f))
-	}
-	s, isText := val.v.(string)
-	if isText && !isSecret && strings.Contains(s, "${") {
-		if !secret.IsReference(s) {
-			d.wrong(key, s, "the whole value to be one ${env:NAME} or ${file:/path}")
-			return
-		}
-		expanded, err := secret.Expand(s)
-		if err != nil {
-			d.fail(key, err.Error())
-			return
-		}
-		s, found, val.env = expanded, expanded, s
-	}
-	switch p := fv.Addr().Interface().(type) {
-	case *string:
-		if isNumber(val.v) {
-			s, isText = found, true // 111111111111 is an account id to its writer
-		}
-		if !isText || len(f.Enum) > 0 && !slices.Contains(f.Enum, s) {
-			bad()
-			return
-		}
-		*p = s
-	case *secret.Secret:
-		if !isText || strings.Contains(s, "${") && !secret.IsReference(s) {
-			bad()
-			return
-		}
-		*p = secret.New(s)
-		d.cfg.secrets = append(d.cfg.secrets, reference{key, *p})
-	case *bool:
-		b, isBool := val.v.(bool)
-		if !isBool && val.env != "" {
-			var err error
-			b, err = strconv.ParseBool(s)
-			isBool = err == nil
-		}
-		if !isBool {
-			bad()
-			return
-		}
-		*p = b
-	case *int:
-		n, err := strconv.Atoi(found)
-		if err != nil || isText && val.env == "" {
-			bad()
-			return
-		}
-		*p = n
-	case *time.Duration:
-		dur, err := parseDuration(s)
-		if err != nil || !isText {
-			bad()
-			return
-		}
-		*p = dur
-	case *setting.Size:
-		size, err := setting.ParseSize(found)
-		if err != nil {
-			bad()
-			return
-		}
-		*p = size
-	case *[]string:
-		list, ok := textList(val)
-		if !ok {
-			bad()
-			return
-		}
-		*p = list
-	default:
-		panic(fmt.Sprintf("configs: %s: no setting can be a %s", key, fv.Type()))
-	}
-}
-
-func isNumber(v any) bool {
-	switch v.(type) {
-	case int64, uint64, int:
-		return true
-	}
-	return false
-}
-
-func textList(val value) (out []string, ok bool) {
-	switch v := val.v.(type) {
-	case string:
-		if val.env == "" {
-			return nil, false
-		}
-		return strings.Split(v, ","), true
-	case []any:
-		for _, e := range v {
-			s, isText := e.(string)
-			if !isText {
-				return nil, false
-			}
-			out = append(out, s)
-		}
-		return out, true
-	}
+	d.reject(at, v, wantSection)
 	return nil, false
 }
 
-// parseDuration is time.ParseDuration with days and weeks.
-func parseDuration(s string) (time.Duration, error) {
-	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if n, ok := strings.CutSuffix(s, unit); ok {
-			if v, err := strconv.Atoi(n); err == nil && v >= 0 && v < 36500 {
-				return time.Duration(v) * length, nil
+// structure decodes a section into the struct v, which holds the defaults.
+func (d *decoder) structure(at string, m map[string]any, v reflect.Value) {
+	d.unknown(at, m, d.fields(at, m, v))
+}
+
+// fields decodes the settings of v and returns their keys. Other keys of the
+// section are left to others.
+func (d *decoder) fields(at string, m map[string]any, v reflect.Value) (known []string) {
+	for _, f := range fieldsOf(v.Type()) {
+		known = append(known, f.Key)
+		key := join(at, f.Key)
+		val, ok := m[f.Key]
+		fv := v.FieldByIndex(f.Index)
+		switch {
+		case d.faulty[key]:
+		case f.Section:
+			if ok || f.Required {
+				d.subsection(key, val, fv)
+			}
+		case !ok:
+			if f.Required {
+				d.missing(key, f.want())
+			}
+		default:
+			if !d.value(key, f, val, fv.Addr().Interface()) {
+				d.faulty[key] = true
 			}
 		}
 	}
-	return time.ParseDuration(s)
+	return known
 }
 
-// want words what a setting accepts.
-func want(f field) string {
-	switch {
-	case len(f.Enum) > 0:
-		return oneOf(f.Enum)
-	case f.Type == reflect.TypeFor[bool]():
-		return "true or false"
-	case f.Type == reflect.TypeFor[int]():
-		return "a whole number"
-	case f.Type == reflect.TypeFor[time.Duration]():
-		return "a duration such as 30s, 5m, 1h or 7d"
-	case f.Type == reflect.TypeFor[setting.Size]():
-		return "a size such as 128MB or 2GiB"
-	case f.Type == reflect.TypeFor[[]string]():
-		return "a list of texts"
-	case f.Type == reflect.TypeFor[secret.Secret]():
-		return "a reference such as ${env:NAME} or ${file:/path}"
-	case f.Example != "":
-		return "a text such as " + f.Example
+func (d *decoder) subsection(key string, val any, fv reflect.Value) {
+	m, ok := d.section(key, val)
+	if !ok {
+		return
 	}
-	return "a text"
+	if fv.Kind() == reflect.Pointer {
+		if fv.IsNil() {
+			fv.Set(reflect.New(fv.Type().Elem()))
+		}
+		fv = fv.Elem()
+	}
+	d.structure(key, m, fv)
+}
+
+// value decodes val into target and reports whether it did.
+func (d *decoder) value(key string, f field, val, target any) bool {
+	switch p := target.(type) {
+	case *secret.Secret:
+		return d.secret(key, f, val, p)
+	case *[]string:
+		return d.list(key, f, val, p)
+	case *string:
+		s, ok := d.text(key, f, val)
+		*p = s
+		return ok
+	}
+	text, ok := plain(val)
+	if ok {
+		d.written[key] = text
+	}
+	_, isText := val.(string)
+	fromEnv := d.at[key].env != ""
+	switch p := target.(type) {
+	case *bool:
+		b, isBool := val.(bool)
+		if fromEnv {
+			b, isBool = text == "true", text == "true" || text == "false"
+		}
+		*p, ok = b, isBool
+	case *int:
+		n, err := strconv.Atoi(text)
+		*p, ok = n, err == nil && (!isText || fromEnv)
+	case *int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		*p, ok = n, err == nil && (!isText || fromEnv)
+	case *time.Duration:
+		t, err := setting.ParseDuration(text)
+		*p, ok = t, ok && err == nil
+	case *setting.Size:
+		n, err := setting.ParseSize(text)
+		*p, ok = n, ok && err == nil
+	}
+	if !ok {
+		d.reject(key, val, f.want())
+	}
+	return ok
+}
+
+// secret takes a reference as it stands: it is resolved when it is used.
+func (d *decoder) secret(key string, f field, val any, p *secret.Secret) bool {
+	d.private[key] = true
+	s, ok := plain(val)
+	switch {
+	case !ok, s == "" && f.Required:
+		d.fail(key, "want "+f.want())
+		return false
+	case strings.Contains(s, "${") && !secret.IsReference(s):
+		d.fail(key, "want ${env:NAME} or ${file:/path} and nothing around it")
+		return false
+	}
+	if *p = secret.New(s); s != "" {
+		d.secrets = append(d.secrets, reference{d.located(Error{Key: key}), *p})
+	}
+	return true
+}
+
+// text returns a text, numbers as they are written, and resolves a reference.
+func (d *decoder) text(key string, f field, val any) (string, bool) {
+	s, ok := plain(val)
+	if !ok {
+		d.reject(key, val, f.want())
+		return "", false
+	}
+	d.written[key] = s
+	if strings.Contains(s, "${") {
+		if !secret.IsReference(s) {
+			d.reject(key, val, "the whole value to be one ${env:NAME} or ${file:/path}, or none in it")
+			return "", false
+		}
+		expanded, err := secret.Expand(s, d.lookup)
+		if err != nil {
+			d.fail(key, err.Error())
+			return "", false
+		}
+		s = expanded
+	}
+	switch {
+	case len(f.Enum) > 0 && !slices.Contains(f.Enum, s):
+		accepted := f.want()
+		if near := nearest(s, f.Enum); near != "" && len(f.Enum) > 1 {
+			accepted += "; did you mean " + near + "?"
+		}
+		d.reject(key, s, accepted)
+		return "", false
+	case s == "" && f.Required:
+		d.reject(key, s, f.want())
+		return "", false
+	case strings.ContainsFunc(s, unicode.IsControl):
+		d.reject(key, s, "a text without line breaks and control characters")
+		return "", false
+	}
+	return s, true
+}
+
+func (d *decoder) list(key string, f field, val any, p *[]string) bool {
+	values, ok := val.([]any)
+	if s, isText := val.(string); isText && d.at[key].env != "" {
+		ok = true
+		for e := range strings.SplitSeq(s, ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				values = append(values, e)
+			}
+		}
+	}
+	if !ok {
+		d.reject(key, val, f.want())
+		return false
+	}
+	element := field{Type: typeString, Enum: f.Enum, Example: f.Example}
+	out := make([]string, 0, len(values))
+	written := make([]string, 0, len(values))
+	for _, v := range values {
+		delete(d.written, key)
+		s, ok := d.text(key, element, v)
+		if !ok {
+			return false
+		}
+		out, written = append(out, s), append(written, d.written[key])
+	}
+	*p, d.written[key] = out, strings.Join(written, ", ")
+	return true
+}
+
+// plain returns the text of a text or number.
+func plain(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case number:
+		return string(v), true
+	}
+	return "", false
+}
+
+// reject records a value that is not accepted. It shows what is written, never
+// what that leads to, and of a secret nothing.
+func (d *decoder) reject(key string, found any, accepted string) {
+	d.faulty[key] = true
+	if d.private[key] {
+		d.fail(key, "want "+accepted)
+		return
+	}
+	if text, ok := d.written[key]; ok {
+		found = text
+	}
+	d.wrong(key, found, accepted)
 }
 
 // validate asks a section itself.
 func (d *decoder) validate(at string, s setting.Struct) {
 	for _, e := range s.Validate() {
-		key := at + "." + e.Key
-		if d.faulty(key) {
-			continue // its value was not taken
+		key := strings.TrimSuffix(join(at, e.Key), ".")
+		switch {
+		case d.inFault(key): // its values were not all taken
+		case e.Found == "":
+			d.errs = append(d.errs, d.located(Error{Key: key, Accepted: e.Accepted, Message: "want " + e.Accepted}))
+		default:
+			d.reject(key, e.Found, e.Accepted)
 		}
-		d.wrong(key, e.Found, e.Accepted)
 	}
 }
 
-func (d *decoder) faulty(key string) bool {
-	return slices.ContainsFunc(d.errs, func(e Error) bool { return e.Key == key })
+// inFault reports whether a fault was found at a key, or below or above it.
+func (d *decoder) inFault(key string) bool {
+	return slices.ContainsFunc(d.errs, func(e Error) bool {
+		return e.Key == key || strings.HasPrefix(e.Key, key+".") || e.Key != "" && strings.HasPrefix(key, e.Key+".")
+	})
 }
 
-// unknown reports the keys that nothing has asked for.
-func (d *decoder) unknown() {
-	for _, k := range slices.Sorted(maps.Keys(d.values)) {
-		if d.used[k] {
+// unknown reports the keys of a section that nothing has asked for. Their
+// values are not shown: they may be secrets under a misspelled key.
+func (d *decoder) unknown(at string, m map[string]any, known []string) {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if slices.Contains(known, key) {
 			continue
 		}
-		reason := "unknown key"
-		parent, last := k[:max(0, strings.LastIndexByte(k, '.'))], k[strings.LastIndexByte(k, '.')+1:]
-		var siblings []string
-		for _, n := range slices.Concat(d.known, topLevel) {
-			if i := max(0, strings.LastIndexByte(n, '.')); n[:i] == parent {
-				siblings = append(siblings, n[strings.LastIndexByte(n, '.')+1:])
-			}
+		accepted := oneOf(slices.Sorted(slices.Values(known)))
+		message := "unknown key, want " + accepted
+		if near := nearest(key, known); near != "" {
+			message = "unknown key; did you mean " + near + "?"
 		}
-		if near := nearest(last, siblings); near != "" {
-			reason += "; did you mean " + near + "?"
-		} else if len(siblings) > 0 {
-			slices.Sort(siblings)
-			reason += ", want " + oneOf(slices.Compact(siblings))
-		}
-		d.fail(k, reason)
+		d.errs = append(d.errs, d.located(Error{Key: join(at, key), Accepted: accepted, Message: message}))
 	}
 }
 
-var topLevel = []string{"agent", "sinks", "instances"}
+// choice reads the key that decides what an entry is.
+func (d *decoder) choice(at, key string, m map[string]any, accepted []string) (string, bool) {
+	val, ok := m[key]
+	if !ok {
+		d.missing(join(at, key), oneOf(accepted))
+		return "", false
+	}
+	if d.faulty[join(at, key)] {
+		return "", false
+	}
+	return d.text(join(at, key), field{Type: typeString, Enum: accepted}, val)
+}

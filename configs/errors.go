@@ -3,17 +3,21 @@ package configs
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Error is one fault of a configuration.
 type Error struct {
-	File   string
-	Line   int    // 0: none, as for environment variables
-	Env    string // the variable, for a fault of the environment
-	Key    string
-	Reason string // what was found, and what is accepted
+	File         string
+	Line, Column int    // from 1; 0: nowhere in the file
+	Env          string // the variable at fault, instead of a place in the file
+	Key          string // dotted
+	Found        string // "" where there is nothing, or a secret
+	Accepted     string
+	Message      string // what is wrong, in words, Found and Accepted included
 }
 
 func (e Error) Error() string {
@@ -25,9 +29,9 @@ func (e Error) Error() string {
 		where = fmt.Sprintf("%s:%d", e.File, e.Line)
 	}
 	if e.Key == "" {
-		return where + ": " + e.Reason
+		return where + ": " + e.Message
 	}
-	return where + ": " + e.Key + ": " + e.Reason
+	return where + ": " + e.Key + ": " + e.Message
 }
 
 // Errors are all faults of a configuration, in the order of the file.
@@ -41,44 +45,90 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (d *decoder) sorted() Errors {
-	slices.SortStableFunc(d.errs, func(a, b Error) int {
+func (e Errors) sorted() Errors {
+	slices.SortStableFunc(e, func(a, b Error) int {
 		return cmp.Or(strings.Compare(a.Env, b.Env), cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key))
 	})
-	return slices.CompactFunc(d.errs, func(a, b Error) bool { return a == b })
+	return slices.CompactFunc(e, func(a, b Error) bool { return a.Error() == b.Error() })
 }
 
-// fail records a fault at a key: at its own line, or that of the nearest key
-// above it that is there.
-func (d *decoder) fail(key, reason string) {
-	e := Error{File: d.file, Key: key, Reason: reason}
-	for k := key; ; {
-		if v, ok := d.values[k]; ok && v.env != "" {
-			e.Env = v.env
-			break
-		}
-		if line, ok := d.lines[k]; ok {
-			e.Line = line
-			break
-		}
-		i := strings.LastIndexByte(k, '.')
-		if i < 0 {
-			break
-		}
-		k = k[:i]
-	}
-	d.errs = append(d.errs, e)
+func (d *decoder) fileError(line, column int, message string) {
+	d.errs = append(d.errs, Error{File: d.file, Line: line, Column: column, Message: message})
 }
 
-func (d *decoder) wrong(key, found, want string) {
-	if found == "" {
-		d.fail(key, "want "+want)
+// fail records a fault at a key: at its own place, or at that of the nearest
+// section around it that has one.
+func (d *decoder) fail(key, message string) {
+	d.errs = append(d.errs, d.located(Error{Key: key, Message: message}))
+}
+
+func (d *decoder) missing(key, accepted string) {
+	d.errs = append(d.errs, d.located(Error{Key: key, Accepted: accepted, Message: "is missing, want " + accepted}))
+}
+
+// wrong records a value that is not accepted. Values of secrets must not come
+// here.
+func (d *decoder) wrong(key string, found any, accepted string) {
+	e := Error{Key: key, Accepted: accepted}
+	switch v := found.(type) {
+	case string:
+		e.Found = printable(v)
+	case number:
+		e.Found = printable(string(v))
+	case bool:
+		e.Found = fmt.Sprint(v)
+	default:
+		e.Message = fmt.Sprintf("found %s, want %s", kind(found), accepted)
+		d.errs = append(d.errs, d.located(e))
 		return
 	}
-	if len(found) > 200 {
-		found = found[:200] + "..."
+	e.Message = fmt.Sprintf("found %q, want %s", e.Found, accepted)
+	d.errs = append(d.errs, d.located(e))
+}
+
+func (d *decoder) located(e Error) Error {
+	e.File = d.file
+	for at := e.Key; ; {
+		if o, ok := d.at[at]; ok {
+			e.Line, e.Column, e.Env = o.line, o.column, o.env
+			return e
+		}
+		i := strings.LastIndexByte(at, '.')
+		if i < 0 {
+			return e
+		}
+		at = at[:i]
 	}
-	d.fail(key, fmt.Sprintf("found %q, want %s", found, want))
+}
+
+const maxFound = 200 // bytes of a value that are shown
+
+var userInfo = regexp.MustCompile(`://[^/@\s]*@`)
+
+// printable shortens a value, and removes a password from a URL.
+func printable(s string) string {
+	s = userInfo.ReplaceAllString(s, "://***@")
+	if len(s) <= maxFound {
+		return s
+	}
+	end := maxFound
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
+}
+
+// kind words a value that cannot be shown.
+func kind(v any) string {
+	switch v.(type) {
+	case nil:
+		return "nothing"
+	case map[string]any:
+		return "a section"
+	case []any:
+		return "a list"
+	}
+	return "a single value"
 }
 
 // oneOf words a choice.
@@ -95,6 +145,9 @@ func oneOf(names []string) string {
 // nearest returns the name that s may have been meant to be, or "".
 func nearest(s string, names []string) string {
 	best, least := "", 3
+	if len(s) > 64 {
+		return ""
+	}
 	for _, n := range names {
 		if d := distance(s, n); d < least && d < max(len(s), len(n))/2+1 {
 			best, least = n, d
@@ -103,7 +156,7 @@ func nearest(s string, names []string) string {
 	return best
 }
 
-// distance is the number of letters to change between two words.
+// distance is the number of letters to change, add or remove between two words.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -3,234 +3,379 @@ package configs
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
+	"github.com/goccy/go-yaml/token"
 )
 
-// maxNesting bounds how deep sections go.
-const maxNesting = 16
+// Bounds of a file's shape. Long lines, deep nesting and large sections each
+// cost the parser quadratic time; aliases can multiply what they stand for.
+const (
+	maxNesting   = 32
+	maxKeys      = 5000   // of one section
+	maxLineItems = 1000   // values and signs in one line
+	maxValues    = 500000 // aliases expanded
+)
 
-// read merges the file and the environment's overrides into d.values. It
+// number is a YAML number as it is written, so that an account id keeps its
+// leading zeros.
+type number string
+
+// origin is where a key was set.
+type origin struct {
+	line, column int
+	env          string // the variable
+	section      bool   // it has keys
+	empty        bool   // it has no value
+}
+
+// readYAML returns the file's content and notes where its keys stand. It
 // reports false when the file's shape leaves nothing to decode.
-func (d *decoder) read(data []byte, env []string) (ok bool) {
-	d.values, d.lines, d.used = map[string]value{}, map[string]int{}, map[string]bool{}
+func (d *decoder) readYAML(data []byte) (top map[string]any, ok bool) {
 	defer func() {
-		if v := recover(); v != nil { // the YAML parser panics on some malformed input
-			d.errs, ok = append(d.errs, Error{File: d.file, Reason: fmt.Sprintf("this is no YAML: %v", v)}), false
+		if v := recover(); v != nil { // the parser panics on some malformed input
+			d.fileError(0, 0, "this is no YAML that can be read")
+			ok = false
 		}
 	}()
-	file, err := parser.ParseBytes(data, 0)
+	text := strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
+	if !d.checkText(text) {
+		return nil, false
+	}
+	tokens := lexer.Tokenize(text)
+	if !d.checkTokens(tokens) {
+		return nil, false
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		d.errs = append(d.errs, syntaxError(d.file, err))
-		return false
+		var y yaml.Error
+		if errors.As(err, &y) {
+			p := y.GetToken().Position
+			message := y.GetMessage()
+			if lines := strings.Split(text, "\n"); p.Line <= len(lines) && strings.Contains(lines[p.Line-1], "${") {
+				message += `; between { } and [ ] a reference needs quotes: "${env:NAME}"`
+			}
+			d.fileError(p.Line, p.Column, message)
+		} else {
+			d.fileError(0, 0, err.Error())
+		}
+		return nil, false
 	}
-	var docs []ast.Node
+	var bodies []ast.Node
 	for _, doc := range file.Docs {
-		if doc.Body != nil {
-			docs = append(docs, doc.Body)
+		if _, directive := doc.Body.(*ast.DirectiveNode); doc.Body != nil && !directive {
+			bodies = append(bodies, doc.Body)
 		}
 	}
-	if len(docs) != 1 {
-		reason := "the file is empty, want agent, sinks and instances"
-		if len(docs) > 1 {
-			reason = "more than one YAML document, want one"
-		}
-		d.errs = append(d.errs, Error{File: d.file, Reason: reason})
-		return false
+	switch {
+	case len(bodies) == 0:
+		d.fileError(0, 0, "the file is empty, want the sections agent, sinks and instances")
+		return nil, false
+	case len(bodies) > 1:
+		line, column := position(bodies[1])
+		d.fileError(line, column, "a second YAML document starts here, want only one")
+		return nil, false
 	}
-	top := map[string]any{}
-	if _, isMap := members(docs[0]); !isMap {
-		d.errs = append(d.errs, Error{File: d.file, Line: line(docs[0]), Reason: "want the sections agent, sinks and instances"})
-		return false
+	r := reader{decoder: d, anchors: map[string]ast.Node{}, entered: map[string]bool{}}
+	for _, n := range ast.Filter(ast.AnchorType, bodies[0]) {
+		a := n.(*ast.AnchorNode)
+		r.anchors[a.Name.GetToken().Value] = a.Value
 	}
-	d.walk("", docs[0], top, 0)
-	if len(d.errs) > 0 {
-		return false
+	v, _ := r.value("", bodies[0], 0)
+	if top, ok = v.(map[string]any); !ok && len(d.errs) == 0 {
+		line, column := position(bodies[0])
+		d.fileError(line, column, "want the sections agent, sinks and instances, not "+kind(v))
 	}
+	return top, ok && !r.stopped
+}
 
-	// koanf merges the layers: the environment over the file.
-	k := koanf.New(".")
-	if err := k.Load(confmap.Provider(top, "."), nil); err != nil {
-		d.errs = append(d.errs, Error{File: d.file, Reason: err.Error()})
-		return false
-	}
-	overrides, names := d.overrides(env)
-	if err := k.Load(confmap.Provider(overrides, "."), nil); err != nil {
-		d.errs = append(d.errs, Error{File: d.file, Reason: err.Error()})
-		return false
-	}
-	for key, v := range k.All() {
-		if m, isMap := v.(map[string]any); isMap && len(m) == 0 {
-			v = nil
+// checkText refuses characters that the parser would drop or misread.
+func (d *decoder) checkText(text string) bool {
+	n := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		n++
+		if !utf8.ValidString(line) {
+			d.fileError(n, 0, "the file is not UTF-8")
+			return false
 		}
-		d.values[key] = value{v: v, env: names[key]}
-		if _, ok := d.lines[key]; !ok {
-			d.lines[key] = 0
+		for i, c := range line {
+			if c < ' ' && c != '\t' || c == 0x7f {
+				d.fileError(n, i+1, fmt.Sprintf("found the control character %U", c))
+				return false
+			}
+		}
+		if i := strings.IndexByte(strings.TrimRight(beforeComment(line), " \t"), '\t'); i >= 0 {
+			d.fileError(n, i+1, "found a tab, want spaces")
+			return false
 		}
 	}
 	return true
 }
 
-var yamlPosition = regexp.MustCompile(`^\[(\d+):\d+\] `)
-
-func syntaxError(file string, err error) Error {
-	text := err.Error()
-	var y yaml.Error
-	if errors.As(err, &y) {
-		return Error{File: file, Line: y.GetToken().Position.Line, Reason: y.GetMessage()}
+func beforeComment(line string) string {
+	for i := range len(line) {
+		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
+			return line[:i]
+		}
 	}
-	e := Error{File: file, Reason: strings.SplitN(text, "\n", 2)[0]}
-	if m := yamlPosition.FindStringSubmatch(text); m != nil {
-		e.Line, _ = strconv.Atoi(m[1])
-		e.Reason = strings.TrimPrefix(e.Reason, m[0])
-	}
-	return e
+	return line
 }
 
-func line(n ast.Node) int {
-	if t := n.GetToken(); t != nil && t.Position != nil {
-		return t.Position.Line
+// checkTokens refuses shapes that would take the parser long.
+func (d *decoder) checkTokens(tokens token.Tokens) bool {
+	type section struct{ column, keys int }
+	var open []section
+	line, items, depth := 0, 0, 0
+	for _, t := range tokens {
+		p := t.Position
+		if p.Line != line {
+			line, items = p.Line, 0
+		}
+		items++
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.MappingValueType:
+			column := p.Column
+			if t.Prev != nil && t.Prev.Position.Line == p.Line {
+				column = t.Prev.Position.Column
+			}
+			for len(open) > 0 && open[len(open)-1].column > column {
+				open = open[:len(open)-1]
+			}
+			if len(open) == 0 || open[len(open)-1].column < column {
+				open = append(open, section{column: column})
+			}
+			open[len(open)-1].keys++
+			if open[len(open)-1].keys > maxKeys {
+				d.fileError(p.Line, p.Column, fmt.Sprintf("a section has more than %d keys", maxKeys))
+				return false
+			}
+		}
+		if depth > maxNesting {
+			d.fileError(p.Line, p.Column, "sections are nested too deep")
+			return false
+		}
+		if items > maxLineItems {
+			d.fileError(p.Line, p.Column, "the line holds too much, want it spread over several")
+			return false
+		}
 	}
-	return 0
+	return true
 }
 
-func members(n ast.Node) ([]*ast.MappingValueNode, bool) {
-	switch m := n.(type) {
-	case *ast.MappingNode:
-		return m.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{m}, true
+// reader turns YAML nodes into plain values: map[string]any, []any, string,
+// number, bool and nil.
+type reader struct {
+	*decoder
+	anchors map[string]ast.Node
+	entered map[string]bool // anchors whose value is being read
+	values  int
+	stopped bool
+}
+
+// value reports false, after noting the fault, when there is no value.
+func (r *reader) value(at string, n ast.Node, depth int) (any, bool) {
+	if !r.within(at, n, depth) {
+		return nil, false
 	}
+	switch n := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return r.section(at, n, depth), true
+	case *ast.SequenceNode:
+		list := make([]any, 0, len(n.Values))
+		for _, e := range n.Values {
+			if v, ok := r.value(at, e, depth+1); ok {
+				list = append(list, v)
+			}
+		}
+		return list, true
+	case *ast.AnchorNode, *ast.AliasNode:
+		name, target, ok := r.enter(at, n)
+		if !ok {
+			return nil, false
+		}
+		defer delete(r.entered, name)
+		return r.value(at, target, depth+1)
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return number(n.GetToken().Value), true
+	case *ast.BoolNode:
+		return n.Value, true
+	case *ast.NullNode, nil:
+		return nil, true
+	case *ast.TagNode:
+		r.nodeError(at, n, "YAML tags are not supported")
+		return nil, false
+	}
+	r.nodeError(at, n, "want a text, a number, true, false, a list or a section")
 	return nil, false
 }
 
-// walk copies a section into out and notes the line of every key.
-func (d *decoder) walk(at string, n ast.Node, out map[string]any, depth int) {
-	values, _ := members(n)
-	for _, m := range values {
+func (r *reader) section(at string, n ast.Node, depth int) map[string]any {
+	out := map[string]any{}
+	for _, m := range r.members(at, n, depth) {
 		name := m.Key.GetToken().Value
-		key := name
-		if at != "" {
-			key = at + "." + name
-		}
-		report := func(n ast.Node, reason string) {
-			d.errs = append(d.errs, Error{File: d.file, Line: line(n), Key: key, Reason: reason})
-		}
-		if _, ok := m.Key.(*ast.MergeKeyNode); ok {
-			report(m.Key, "merge keys are not supported: write the values out")
+		key := join(at, name)
+		switch m.Key.(type) {
+		case *ast.StringNode, *ast.IntegerNode, *ast.BoolNode, *ast.NullNode, *ast.FloatNode:
+		default:
+			r.nodeError(at, m.Key, "want a plain key")
 			continue
 		}
-		if name == "" || strings.Contains(name, ".") {
-			report(m.Key, "want a name without dots")
+		if name == "" || strings.ContainsFunc(name, unicode.IsControl) {
+			r.nodeError(at, m.Key, "want a plain key")
 			continue
 		}
-		if _, twice := d.lines[key]; twice {
-			report(m.Key, fmt.Sprintf("stands here again, first in line %d", d.lines[key]))
+		if strings.Contains(name, ".") {
+			r.nodeError(key, m.Key, "want a key without dots")
 			continue
 		}
-		d.lines[key] = line(m.Key)
-		if depth > maxNesting {
-			report(m.Value, "sections are nested too deep")
+		if _, twice := out[name]; twice {
+			r.nodeError(key, m.Key, fmt.Sprintf("stands here again, first in line %d", r.at[key].line))
 			continue
 		}
-		if _, isMap := members(m.Value); isMap {
-			inner := map[string]any{}
-			d.walk(key, m.Value, inner, depth+1)
-			out[name] = inner
-			continue
+		o := origin{}
+		o.line, o.column = position(m.Key)
+		r.at[key] = o
+		v, ok := r.value(key, m.Value, depth+1)
+		if !ok {
+			r.faulty[key] = true
 		}
-		v, err := scalar(m.Value)
-		if err != nil {
-			report(m.Value, err.Error())
-			continue
-		}
+		_, o.section = v.(map[string]any)
+		o.empty = v == nil
+		r.at[key] = o
 		out[name] = v
 	}
+	return out
 }
 
-func scalar(n ast.Node) (any, error) {
-	switch v := n.(type) {
-	case *ast.StringNode:
-		return v.Value, nil
-	case *ast.LiteralNode:
-		return v.Value.Value, nil
-	case *ast.IntegerNode:
-		return v.Value, nil
-	case *ast.FloatNode:
-		return v.Value, nil
-	case *ast.BoolNode:
-		return v.Value, nil
-	case *ast.NullNode:
-		return nil, nil
-	case *ast.SequenceNode:
-		out := make([]any, 0, len(v.Values))
-		for _, e := range v.Values {
-			s, err := scalar(e)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, s)
-		}
-		return out, nil
-	case *ast.AnchorNode, *ast.AliasNode:
-		return nil, errors.New("anchors and aliases are not supported: write the value out")
-	case *ast.TagNode:
-		return nil, errors.New("tags are not supported")
+// members returns a section's own keys, then those that its merge keys add.
+func (r *reader) members(at string, n ast.Node, depth int) (own []*ast.MappingValueNode) {
+	var all []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		all = n.Values
+	case *ast.MappingValueNode:
+		all = []*ast.MappingValueNode{n}
 	}
-	return nil, fmt.Errorf("want a text, number, true, false or a list, not %s", n.Type())
-}
-
-const envPrefix = "WEIR_"
-
-// overrides reads the WEIR_A__B variables: two underscores stand for a dot, and
-// in the names of sinks and instances an underscore may stand for a hyphen.
-func (d *decoder) overrides(env []string) (map[string]any, map[string]string) {
-	values, names := map[string]any{}, map[string]string{}
-	for _, e := range slices.Sorted(slices.Values(env)) {
-		variable, v, _ := strings.Cut(e, "=")
-		path, ok := strings.CutPrefix(variable, envPrefix)
-		if !ok || !strings.Contains(path, "__") {
+	var merged []*ast.MappingValueNode
+	named := map[string]bool{}
+	for _, m := range all {
+		if _, ok := m.Key.(*ast.MergeKeyNode); ok {
+			merged = append(merged, r.merged(at, m.Value, depth+1)...)
 			continue
 		}
-		parts := strings.Split(strings.ToLower(path), "__")
-		if len(parts) > 1 && (parts[0] == "sinks" || parts[0] == "instances") {
-			found := d.entries(parts[0], parts[1])
-			switch len(found) {
-			case 1:
-				parts[1] = found[0]
-			case 0:
-				d.errs = append(d.errs, Error{Env: variable, Reason: fmt.Sprintf("%s has no entry %q in %s", parts[0], parts[1], d.file)})
-				continue
-			default:
-				d.errs = append(d.errs, Error{Env: variable, Reason: fmt.Sprintf("may mean %s of %s: rename one of them", oneOf(found), parts[0])})
-				continue
-			}
-		}
-		key := strings.Join(parts, ".")
-		values[key], names[key] = v, variable
+		own = append(own, m)
+		named[m.Key.GetToken().Value] = true
 	}
-	return values, names
+	for _, m := range merged {
+		if name := m.Key.GetToken().Value; !named[name] {
+			own = append(own, m)
+			named[name] = true
+		}
+	}
+	return own
 }
 
-// entries returns the entries of a section that a variable's part may mean.
-func (d *decoder) entries(section, part string) (out []string) {
-	found := map[string]bool{}
-	for k := range d.lines {
-		if rest, ok := strings.CutPrefix(k, section+"."); ok {
-			name, _, _ := strings.Cut(rest, ".")
-			if strings.ReplaceAll(strings.ToLower(name), "-", "_") == part {
-				found[name] = true
-			}
+func (r *reader) merged(at string, n ast.Node, depth int) (out []*ast.MappingValueNode) {
+	if !r.within(at, n, depth) {
+		return nil
+	}
+	switch n := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		out = r.members(at, n, depth)
+		r.values += len(out)
+		return out
+	case *ast.SequenceNode:
+		for _, e := range n.Values {
+			out = append(out, r.merged(at, e, depth+1)...)
+		}
+		return out
+	case *ast.AnchorNode, *ast.AliasNode:
+		name, target, ok := r.enter(at, n)
+		if !ok {
+			return nil
+		}
+		defer delete(r.entered, name)
+		return r.merged(at, target, depth+1)
+	}
+	r.nodeError(at, n, "want a section to merge")
+	return nil
+}
+
+// enter returns what an anchor or alias stands for, and notes that its value is
+// being read, in which the same name must not stand again.
+func (r *reader) enter(at string, n ast.Node) (name string, target ast.Node, ok bool) {
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		name = n.Name.GetToken().Value
+		target = n.Value
+	case *ast.AliasNode:
+		name = n.Value.GetToken().Value
+		if target, ok = r.anchors[name]; !ok {
+			r.nodeError(at, n, fmt.Sprintf("there is no anchor &%s", name))
+			return name, nil, false
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	if r.entered[name] {
+		r.nodeError(at, n, fmt.Sprintf("&%s holds itself", name))
+		return name, nil, false
+	}
+	r.entered[name] = true
+	return name, target, true
+}
+
+// within counts a value and reports whether it may be read.
+func (r *reader) within(at string, n ast.Node, depth int) bool {
+	r.values++
+	switch {
+	case r.stopped:
+	case r.values > maxValues:
+		r.stopped = true
+		r.nodeError(at, n, "aliases stand for too many values")
+	case depth > maxNesting:
+		r.stopped = true
+		r.nodeError(at, n, "sections are nested too deep")
+	}
+	return !r.stopped
+}
+
+func (r *reader) nodeError(at string, n ast.Node, message string) {
+	line, column := position(n)
+	r.errs = append(r.errs, Error{File: r.file, Line: line, Column: column, Key: at, Message: message})
+}
+
+func position(n ast.Node) (line, column int) {
+	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
+		return 0, 0
+	}
+	switch m := n.(type) { // its token is the first colon
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			return position(m.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return position(m.Key)
+	}
+	p := n.GetToken().Position
+	return p.Line, p.Column
+}
+
+func join(at, key string) string {
+	if at == "" {
+		return key
+	}
+	return at + "." + key
 }

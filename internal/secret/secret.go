@@ -3,10 +3,12 @@
 package secret
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -29,10 +31,10 @@ func (s Secret) IsLiteral() bool { return s.ref != "" && !IsReference(s.ref) }
 // Value resolves the reference, afresh at each call. A trailing line break of
 // a file is not part of the value.
 func (s Secret) Value() (string, error) {
-	if !IsReference(s.ref) {
+	if !strings.Contains(s.ref, "${") {
 		return s.ref, nil
 	}
-	return Expand(s.ref)
+	return Expand(s.ref, os.LookupEnv)
 }
 
 func (Secret) String() string               { return "***" }
@@ -40,35 +42,49 @@ func (Secret) GoString() string             { return "***" }
 func (Secret) LogValue() slog.Value         { return slog.StringValue("***") }
 func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// IsReference reports whether s is, as a whole, one ${env:} or ${file:}.
-func IsReference(s string) bool {
-	return (strings.HasPrefix(s, "${env:") || strings.HasPrefix(s, "${file:")) && strings.HasSuffix(s, "}")
-}
+var reference = regexp.MustCompile(`^\$\{(?:env:([A-Za-z_][A-Za-z0-9_]*)|file:(/[^{}\x00-\x1f]+))\}$`)
 
-// Expand resolves one reference. Its errors name the reference, never a value.
-func Expand(ref string) (string, error) {
-	kind, name, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(ref, "${"), "}"), ":")
-	switch kind {
-	case "env":
-		v, ok := os.LookupEnv(name)
+// IsReference reports whether s is, as a whole, one ${env:NAME} or one
+// ${file:/path}.
+func IsReference(s string) bool { return reference.MatchString(s) }
+
+// Expand resolves one reference; lookup is os.LookupEnv or the like. Its errors
+// name the reference, never a value.
+func Expand(ref string, lookup func(string) (string, bool)) (string, error) {
+	m := reference.FindStringSubmatch(ref)
+	switch {
+	case m == nil:
+		return "", errors.New("want ${env:NAME} or ${file:/path}") // what stands there may be a secret
+	case m[1] != "":
+		v, ok := lookup(m[1])
 		if !ok {
-			return "", fmt.Errorf("%s: environment variable %s is not set", ref, name)
+			return "", fmt.Errorf("%s: environment variable %s is not set", ref, m[1])
 		}
 		return v, nil
-	case "file":
-		f, err := os.Open(name)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", ref, err)
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", ref, err)
-		}
-		if len(b) > maxFile {
-			return "", fmt.Errorf("%s: file is larger than %d bytes", ref, maxFile)
-		}
-		return strings.TrimRight(string(b), "\r\n"), nil
 	}
-	return "", fmt.Errorf("%s: want ${env:NAME} or ${file:/path}", ref)
+	v, err := readFile(m[2])
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", ref, err)
+	}
+	return v, nil
+}
+
+func readFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(b) > maxFile {
+		return "", fmt.Errorf("file is larger than %d bytes", maxFile)
+	}
+	v := strings.TrimRight(string(b), "\r\n")
+	if v == "" {
+		return "", errors.New("file is empty") // being rewritten, perhaps
+	}
+	return v, nil
 }

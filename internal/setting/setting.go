@@ -39,8 +39,15 @@ var units = []struct {
 	suffix string
 	bytes  int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"TiB", 1 << 40},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"TB", 1e12},
+	{"B", 1},
 }
 
 // ParseSize reads a size.
@@ -64,7 +71,7 @@ func (s Size) String() string {
 	best := strconv.FormatInt(int64(s), 10)
 	for _, u := range units[:8] {
 		if s > 0 && int64(s)%u.bytes == 0 {
-			if t := strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix; len(t) < len(best) {
+			if t := strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix; len(t) <= len(best) {
 				best = t
 			}
 		}

@@ -1,0 +1,60 @@
+// Command configgen writes what is derived from the declared settings: the
+// example configuration, its JSON Schema and the reference in the docs. Its
+// argument is the repository's folder, "." without one.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"weir/configs"
+	"weir/sinks"
+	sinkregistry "weir/sinks/registry"
+	"weir/sources"
+	sourceregistry "weir/sources/registry"
+)
+
+func main() {
+	root := "."
+	if len(os.Args) > 1 {
+		root = os.Args[1]
+	}
+	if err := generate(root); err != nil {
+		fmt.Fprintln(os.Stderr, "configgen:", err)
+		os.Exit(1)
+	}
+}
+
+func generate(root string) error {
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer, []*sources.Connector, []*sinks.Driver) error
+	}{
+		{"configs/weir.example.yaml", configs.WriteExample},
+		{"configs/weir.schema.json", configs.WriteJSONSchema},
+		{"docs/configuration.md", configs.WriteMarkdown},
+	} {
+		name := filepath.Join(root, filepath.FromSlash(f.name))
+		var b bytes.Buffer
+		if err := f.write(&b, sourceregistry.All, sinkregistry.All); err != nil {
+			return err
+		}
+		content := b.Bytes()
+		if filepath.Ext(name) == ".md" {
+			page, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			if content, err = configs.Splice(page, content); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,5 +1,7 @@
 package schemas
 
+//go:generate go run ../internal/schemagen ..
+
 // The tags of a column:
 //
 //	col  its name, then options: key (part of the row's key), lc (few distinct

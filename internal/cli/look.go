@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -134,7 +133,7 @@ func (r *deadletterListCmd) Run(c *console) error {
 		if d.Kind == "row" {
 			object += " " + d.Ref
 		}
-		t.AppendRow(table.Row{d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID.String(), object, strings.TrimPrefix(d.Reason, d.Lane+": ")})
+		t.AppendRow(table.Row{d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID.String(), object, d.Reason})
 	}
 	t.Render()
 	return nil

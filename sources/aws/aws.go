@@ -76,7 +76,7 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 			bad("cloudtrail.url", c.CloudTrail.URL, err.Error())
 		}
 	}
-	if _, err := parseSince(c.CloudTrail.Since, time.Now()); err != nil {
+	if _, err := parseSince(c.CloudTrail.Since, time.Unix(0, 0)); err != nil {
 		bad("cloudtrail.since", c.CloudTrail.Since, "a date such as 2026-01-31, or a time back from now such as 90d")
 	}
 	if o := c.CloudTrail.BucketOwner; o != "" && !accountID.MatchString(o) {
@@ -112,6 +112,9 @@ func parseLocation(s string) (l location, err error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return l, fmt.Errorf("%s: %w", want, err)
+	}
+	if u.Fragment != "" {
+		return l, fmt.Errorf("no #: write it as %%23")
 	}
 	switch u.Scheme {
 	case "file":

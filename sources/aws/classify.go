@@ -7,7 +7,7 @@ import (
 )
 
 // classify sets kind, OCSF class, activity and severity by the event's family.
-func classify(a *schemas.Activity, r *record, id *identity, insight bool) {
+func classify(a *schemas.Activity, r *record, insight bool) {
 	a.SeverityID = schemas.SeverityInformational
 	service := strings.TrimSuffix(r.eventSource, ".amazonaws.com")
 	switch {

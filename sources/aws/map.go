@@ -95,7 +95,7 @@ func (m *mapper) mapRecord(a *schemas.Activity, raw string) (reason string) {
 	if a.Access == "write" || r.addendum != "" {
 		m.changes(a, &r, skip)
 	}
-	classify(a, &r, &id, insight)
+	classify(a, &r, insight)
 	return ""
 }
 
@@ -184,7 +184,7 @@ func actor(a *schemas.Activity, r *record, id *identity) {
 		a.ActorName = first(id.userName, "root")
 	case "IAMUser":
 		a.ActorName = first(id.userName, tail(id.arn))
-		if id.hasSession {
+		if id.hasSession || r.eventType == "AwsConsoleSignIn" {
 			a.ActorKind = "human" // a console or MFA session; a bare key may be anybody's
 		}
 	case "AssumedRole":

@@ -115,7 +115,7 @@ func (f *file) parse() error {
 			return err
 		}
 		plain = &f.buf.gzip
-	} else if err != nil && err != io.EOF {
+	} else if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	limit := &limitReader{r: plain, left: maxRecordBytes, total: maxFileBytes}
@@ -149,7 +149,7 @@ func (f *file) parse() error {
 	if !found {
 		return errors.New(`no "Records" in it`)
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = errors.New("more after the end of the JSON object")
 		}
@@ -255,7 +255,7 @@ func (f *file) classify(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		reason = fmt.Sprintf("it is cut short after record %d", f.records)
 	}
-	return fault.New(fault.BadData, "%s: %s: %w", f.key, reason, err)
+	return fault.New(fault.BadData, "%s: %w", reason, err)
 }
 
 // limitReader bounds how much may be read for one record, and in all.

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/jonboulle/clockwork"
 
 	"weir/internal/fault"
 	"weir/internal/secret"
@@ -57,7 +58,7 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 		options = append(options, config.WithRegion(l.region))
 	}
 	if !cfg.Auth.AccessKeyID.IsZero() {
-		options = append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(configured{cfg.Auth})))
+		options = append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(configured{cfg.Auth, env.Clock})))
 	}
 	ac, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
@@ -88,7 +89,10 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 }
 
 // configured resolves the configured keys each time the SDK asks.
-type configured struct{ auth Auth }
+type configured struct {
+	auth  Auth
+	clock clockwork.Clock
+}
 
 // Retrieve implements aws.CredentialsProvider.
 func (c configured) Retrieve(ctx context.Context) (aws.Credentials, error) {
@@ -104,7 +108,7 @@ func (c configured) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	creds, err := credentials.NewStaticCredentialsProvider(v[0], v[1], v[2]).Retrieve(ctx)
 	// A rotated file is picked up within minutes.
-	creds.CanExpire, creds.Expires = true, time.Now().Add(5*time.Minute)
+	creds.CanExpire, creds.Expires = true, c.clock.Now().Add(5*time.Minute)
 	return creds, err
 }
 

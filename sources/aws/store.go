@@ -57,10 +57,10 @@ func (r *reader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
 	r.read += int64(n)
 	switch {
-	case err == io.EOF && r.size >= 0 && r.read < r.size:
+	case errors.Is(err, io.EOF) && r.size >= 0 && r.read < r.size:
 		err = fmt.Errorf("%d of %d bytes received: %w", r.read, r.size, io.ErrUnexpectedEOF)
 		r.err = err
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		r.err = err
 	}
 	return n, err

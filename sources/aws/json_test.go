@@ -1,0 +1,153 @@
+package aws
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/jonboulle/clockwork"
+	"github.com/stretchr/testify/require"
+
+	"weir/internal/demodata"
+	"weir/internal/secret"
+	"weir/schemas"
+	"weir/sources"
+)
+
+func secretOf(ref string) secret.Secret { return secret.New(ref) }
+
+// lanesFresh lists as a session just opened does.
+func (s *session) lanesFresh(t testing.TB, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
+	s.mu.Lock()
+	s.swept = false
+	s.mu.Unlock()
+	return s.lanes(t.Context(), c)
+}
+
+// The walker agrees with encoding/json on every valid document, and never
+// leaves its bounds on any other.
+func FuzzWalker(f *testing.F) {
+	for _, s := range []string{`{"a":1,"b":"x\"y\\","c":[1,{"d":null}],"e":{}}`, `{ "a" : [ ] , "b" : {"c":"}"} }`, `{"a\u0041":"\ud83d\ude00"}`, `{"a":-1.5e3}`, `{`, `"`, `{"a":"\\`, `[1,`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		walk(doc, 0)
+		var want map[string]json.RawMessage
+		if json.Unmarshal([]byte(doc), &want) != nil || want == nil {
+			return
+		}
+		got := map[string]string{}
+		trimmed := bytes.TrimSpace([]byte(doc))
+		for m := members(string(trimmed)); ; {
+			name, v, ok := m.next()
+			if !ok {
+				break
+			}
+			var key string
+			require.NoError(t, json.Unmarshal([]byte(`"`+name+`"`), &key))
+			got[key] = v
+		}
+		require.Len(t, got, len(want))
+		for k, v := range want {
+			require.Equal(t, string(v), got[k])
+			var s string
+			if json.Unmarshal(v, &s) == nil && len(v) > 0 && v[0] == '"' && json.Valid(v) && !bytes.Contains(v, []byte(`\ud`)) && !bytes.Contains(v, []byte(`\uD`)) {
+				require.Equal(t, s, string([]rune(text(got[k]))))
+			}
+		}
+	})
+}
+
+func walk(v string, depth int) {
+	if depth > 50 {
+		return
+	}
+	for f := members(v); ; {
+		_, inner, ok := f.next()
+		if !ok {
+			break
+		}
+		text(inner)
+		walk(inner, depth+1)
+	}
+	for e := elements(v); ; {
+		inner, ok := e.next()
+		if !ok {
+			return
+		}
+		walk(inner, depth+1)
+	}
+}
+
+func FuzzMap(f *testing.F) {
+	files, err := filepath.Glob("testdata/records/*.json")
+	require.NoError(f, err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(string(b))
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if !json.Valid([]byte(raw)) {
+			return
+		}
+		var a schemas.Activity
+		m := newMapper()
+		if m.mapRecord(&a, raw) != "" {
+			return
+		}
+		checkEnums(t, &a)
+		require.Len(t, a.TargetNames, len(a.TargetIDs))
+		require.Len(t, a.ChangeNew, len(a.ChangeNames))
+		require.LessOrEqual(t, len(a.TargetIDs), maxTargets)
+	})
+}
+
+func FuzzReadFile(f *testing.F) {
+	f.Add([]byte(logFile(0, 3)))
+	f.Add(gz(logFile(0, 3)))
+	f.Add(gz(logFile(0, 3))[:60])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		put(t, dir, "f.json", b)
+		s := openTest(t, (&url.URL{Scheme: "file", Path: dir}).String(), clockwork.NewRealClock())
+		for page, err := range s.read(t.Context(), sources.Lane{ID: "f.json"}, "") {
+			if err == nil {
+				require.NotNil(t, page.Rows)
+			}
+		}
+	})
+}
+
+func BenchmarkReadFile(b *testing.B) {
+	dir := b.TempDir()
+	_, err := demodata.WriteBench(dir, 1, 2000, 1)
+	require.NoError(b, err)
+	s := openTest(b, "file://"+dir, clockwork.NewRealClock())
+	lanes, _ := listAll(b, s, "")
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, err := range s.read(b.Context(), lanes[0], "") {
+			require.NoError(b, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2000, "ns/record")
+}
+
+func BenchmarkMap(b *testing.B) {
+	raw, err := os.ReadFile("testdata/records/iam_user_attach_policy.json")
+	require.NoError(b, err)
+	record := string(bytes.TrimSpace(raw))
+	m := newMapper()
+	var a schemas.Activity
+	b.ReportAllocs()
+	b.SetBytes(int64(len(record)))
+	for b.Loop() {
+		m.reset()
+		m.mapRecord(&a, record)
+	}
+}

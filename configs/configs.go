@@ -61,7 +61,7 @@ type Agent struct {
 
 func newAgent() Agent {
 	return Agent{
-		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, MinFree: 2 << 30, MaxMemory: 192 << 20,
+		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, MinFree: 2 << 30, MaxMemory: 160 << 20,
 		DrainTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "auto",
 	}
 }

@@ -57,7 +57,7 @@ func run(logs string, rounds int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if logs == "" {
 		logs = filepath.Join(dir, "logs")
 		n, err := demodata.WriteBench(logs, demodata.BenchFiles, demodata.BenchRecords, 1)

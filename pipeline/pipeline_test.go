@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"sync"
@@ -158,8 +157,8 @@ func (f fakeLanes) stream() sources.Stream {
 		Read: func(_ context.Context, l sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
 			return func(yield func(*sources.Page, error) bool) {
 				var lane, from int
-				fmt.Sscan(l.ID, &lane)
-				fmt.Sscan(string(c), &from)
+				_, _ = fmt.Sscan(l.ID, &lane)
+				_, _ = fmt.Sscan(string(c), &from)
 				var rows schemas.Rows
 				for p := from; p < f.pages; p++ {
 					if f.fault != nil {
@@ -191,7 +190,7 @@ func (f fakeLanes) stream() sources.Stream {
 func startPipeline(t *testing.T, dir string, o Options, named map[string]*memorySink) *Pipeline {
 	t.Helper()
 	o.DataDir, o.Clock, o.Rand, o.Metrics = dir, clockwork.NewRealClock(), rand.Reader, prometheus.NewRegistry()
-	o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	o.Log = slog.New(slog.DiscardHandler)
 	o.Tables = []*schemas.Table{schemas.ByName("activities"), schemas.ByName("collection_runs")}
 	for name, s := range named {
 		o.Sinks = append(o.Sinks, SinkOptions{Name: name, Sink: s, Batching: sinks.Batching{TargetSize: 1 << 14, MaxDelay: 20 * time.Millisecond, LateDelay: time.Hour}})
@@ -406,7 +405,7 @@ func TestOwners(t *testing.T) {
 	open := func(dir string, o Options, owner sinks.Owner) error {
 		s := newMemorySink()
 		s.owner = owner
-		o.DataDir, o.Clock, o.Rand, o.Metrics, o.Log = dir, clockwork.NewRealClock(), rand.Reader, prometheus.NewRegistry(), slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.DataDir, o.Clock, o.Rand, o.Metrics, o.Log = dir, clockwork.NewRealClock(), rand.Reader, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
 		o.Sinks = []SinkOptions{{Name: "lake", Sink: s}}
 		p, err := Open(t.Context(), o)
 		require.NoError(t, err)

@@ -46,7 +46,9 @@ func main() {
 	} else {
 		args = append(args, "--path="+*dir, "--listen_host=127.0.0.1", fmt.Sprintf("--tcp_port=%d", *tcp), fmt.Sprintf("--http_port=%d", *http), "--query", serve)
 	}
-	os.Stdout.WriteString(run(*lib, args))
+	if _, err := os.Stdout.WriteString(run(*lib, args)); err != nil {
+		fail(err)
+	}
 }
 
 // run calls the library's clickhouse-local.

@@ -260,7 +260,7 @@ func (s *sink) post(ctx context.Context, query string, body io.Reader, settings 
 	q := url.Values{
 		"query": {query}, "wait_end_of_query": {"1"}, "async_insert": {"0"}, "optimize_on_insert": {"0"},
 		"input_format_skip_unknown_fields": {"0"},
-		"input_format_null_as_default": {"0"}, "min_insert_block_size_bytes": {"10000000000"}, "max_partitions_per_insert_block": {"0"},
+		"input_format_null_as_default":     {"0"}, "min_insert_block_size_bytes": {"10000000000"}, "max_partitions_per_insert_block": {"0"},
 		"input_format_parallel_parsing": {"0"}, "max_query_size": {"10000000"},
 	}
 	for k, v := range settings {

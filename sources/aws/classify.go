@@ -146,9 +146,32 @@ var verbs = []struct {
 	prefix   string
 	activity int32
 }{
-	{"Create", 1}, {"Run", 1}, {"Add", 1}, {"Allocate", 1}, {"Register", 1}, {"Import", 1}, {"Generate", 1}, {"Copy", 1},
-	{"Describe", 2}, {"Get", 2}, {"List", 2}, {"Head", 2}, {"Lookup", 2}, {"BatchGet", 2}, {"Query", 2}, {"Scan", 2}, {"Search", 2}, {"Decrypt", 2},
-	{"Delete", 4}, {"Remove", 4}, {"Terminate", 4}, {"Release", 4}, {"Deregister", 4}, {"Revoke", 4}, {"Purge", 4}, {"Cancel", 4},
+	{"Create", 1},
+	{"Run", 1},
+	{"Add", 1},
+	{"Allocate", 1},
+	{"Register", 1},
+	{"Import", 1},
+	{"Generate", 1},
+	{"Copy", 1},
+	{"Describe", 2},
+	{"Get", 2},
+	{"List", 2},
+	{"Head", 2},
+	{"Lookup", 2},
+	{"BatchGet", 2},
+	{"Query", 2},
+	{"Scan", 2},
+	{"Search", 2},
+	{"Decrypt", 2},
+	{"Delete", 4},
+	{"Remove", 4},
+	{"Terminate", 4},
+	{"Release", 4},
+	{"Deregister", 4},
+	{"Revoke", 4},
+	{"Purge", 4},
+	{"Cancel", 4},
 }
 
 func verbActivity(name, access string) int32 {

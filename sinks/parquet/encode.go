@@ -11,83 +11,42 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sinks"
 )
 
-// Names in a file's footer.
-const (
-	metaPart = "weir.part"
-	metaRows = "weir.rows"
-)
-
-const (
-	groupRows    = 100_000   // of a row group
-	pageBytes    = 512 << 10 // of a data page, uncompressed
-	dictionary   = 256 << 10 // of a dictionary page; beyond, a column is written plain
-	maxStatBytes = 128       // longer minima and maxima are left out
-)
-
-// plainColumns hold text that hardly repeats: a dictionary would be built in
-// vain, and statistics help no reader.
-var plainColumns = map[string]bool{"raw": true, "event_id": true, "request_id": true, "reason": true}
-
-func properties(t *schemas.Table, version string) *parquet.WriterProperties {
-	o := []parquet.WriterProperty{
-		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(1),
-		parquet.WithDictionaryDefault(true), parquet.WithDictionaryPageSizeLimit(dictionary),
-		parquet.WithDataPageSize(pageBytes), parquet.WithMaxRowGroupLength(groupRows),
-		parquet.WithMaxStatsSize(maxStatBytes), parquet.WithVersion(parquet.V2_LATEST), parquet.WithCreatedBy("weir " + version),
-	}
-	for _, c := range t.Columns {
-		if plainColumns[c.Name] {
-			o = append(o, parquet.WithDictionaryFor(c.Name, false), parquet.WithStatsFor(c.Name, c.Name == "event_id"))
-		}
-		if c.Name == "version" || c.Name == t.DateColumn {
-			o = append(o, parquet.WithDictionaryFor(c.Name, false), parquet.WithEncodingFor(c.Name, parquet.Encodings.DeltaBinaryPacked))
-		}
-	}
-	return parquet.NewWriterProperties(o...)
-}
-
 // encode writes the rows of one file, batch after batch, and tells the mark
 // about it.
-func encode(ctx context.Context, w io.Writer, version string, p *sinks.Part, sl fileSlice, mf *MarkFile) error {
+func (s *sink) encode(ctx context.Context, w io.Writer, p *sinks.Part, sl fileSlice, mf *MarkFile) error {
 	out := &counter{w: w, sum: sha256.New()}
-	fw, err := pqarrow.NewFileWriter(p.Table.Arrow(), out, properties(p.Table, version), pqarrow.DefaultWriterProps())
+	cw, err := newColumnWriter(out, p.Table, s.config.RawColumns, s.version)
 	if err != nil {
 		return err
 	}
-	if err := encodeRows(ctx, fw, p, sl, mf); err != nil {
+	if err := encodeRows(ctx, cw, p, sl, mf); err != nil {
 		return err
 	}
-	for _, kv := range [][2]string{{metaPart, p.ID}, {metaRows, strconv.FormatInt(sl.rows, 10)}} {
-		if err := fw.AppendKeyValueMetadata(kv[0], kv[1]); err != nil {
-			return err
-		}
-	}
-	if err := fw.Close(); err != nil {
+	if err := cw.close(p.ID); err != nil {
 		return err
 	}
-	if n := int64(fw.NumRows()); n != sl.rows {
-		return fault.New(fault.Permanent, "%d rows were written, the plan has %d", n, sl.rows)
+	if cw.total != sl.rows {
+		return fault.New(fault.Permanent, "%d rows were written, the plan has %d", cw.total, sl.rows)
 	}
 	mf.Bytes, mf.SHA256 = out.n, hex.EncodeToString(out.sum.Sum(nil))
 	return nil
 }
 
-func encodeRows(ctx context.Context, fw *pqarrow.FileWriter, p *sinks.Part, sl fileSlice, mf *MarkFile) (err error) {
+// encodeRows holds one batch at a time.
+func encodeRows(ctx context.Context, cw *columnWriter, p *sinks.Part, sl fileSlice, mf *MarkFile) (err error) {
 	var rec arrow.RecordBatch
 	loaded := -1
 	release := func() {
 		if rec != nil {
 			rec.Release()
+			rec = nil
 		}
 	}
 	defer func() { release() }()
@@ -102,10 +61,10 @@ func encodeRows(ctx context.Context, fw *pqarrow.FileWriter, p *sinks.Part, sl f
 			}
 			loaded = sp.batch
 		}
-		part := rec.NewSlice(sp.from, sp.to)
-		err := fw.WriteBuffered(part)
-		mf.cover(p.Table, part)
-		part.Release()
+		rows := rec.NewSlice(sp.from, sp.to)
+		err := cw.write(ctx, rows, size(rec)*(sp.to-sp.from)/rec.NumRows())
+		mf.cover(p.Table, rows)
+		rows.Release()
 		if err != nil {
 			return err
 		}
@@ -125,10 +84,18 @@ func load(p *sinks.Part, batch int) (arrow.RecordBatch, error) {
 		return nil, fmt.Errorf("batch %s: %w", b.ID, err)
 	}
 	if rec.NumRows() != b.Rows {
-		rec.Release()
+		defer rec.Release()
 		return nil, fault.New(fault.Permanent, "batch %s holds %d rows, the state says %d", b.ID, rec.NumRows(), b.Rows)
 	}
 	return rec, nil
+}
+
+// size returns the bytes of a whole record.
+func size(rec arrow.RecordBatch) (n int64) {
+	for _, c := range rec.Columns() {
+		n += int64(c.Data().SizeInBytes())
+	}
+	return n
 }
 
 // times returns the column that says which day a row belongs to.
@@ -156,7 +123,8 @@ func splitDays(p *sinks.Part, batch int, add func(b int, day, from, to int64)) e
 	return nil
 }
 
-// verify checks that a visible file is the one this part would write.
+// verify checks that a visible file is the one this part would write, and tells
+// the mark about it. Without such a file the error is fs.ErrNotExist.
 func verify(name, part string, mf *MarkFile) error {
 	f, err := os.Open(name)
 	if err != nil {
@@ -164,12 +132,12 @@ func verify(name, part string, mf *MarkFile) error {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if mf.Bytes, err = io.Copy(sum, f); err != nil {
-		return err
+	bytes, err := io.Copy(sum, f)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	mf.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	foreign := func(why any) error {
-		return fault.New(fault.Permanent, "%s is there already and is not the file of part %s: %v. Somebody else writes this directory", name, part, why)
+		return fault.New(fault.Permanent, "%s is there already and is not the file of part %s: %v. Somebody else writes this directory; move that file away", name, part, why)
 	}
 	r, err := file.NewParquetReader(f)
 	if err != nil {
@@ -179,14 +147,15 @@ func verify(name, part string, mf *MarkFile) error {
 	meta := r.MetaData().KeyValueMetadata()
 	got, rows := meta.FindValue(metaPart), meta.FindValue(metaRows)
 	if got == nil || rows == nil || *got != part || *rows != strconv.FormatInt(mf.Rows, 10) || r.NumRows() != mf.Rows {
-		return foreign("its footer says otherwise")
+		return foreign("its footer names another part or other rows")
 	}
-	t := schemas.ByName(mf.table())
+	found := MarkFile{Path: mf.Path, Rows: mf.Rows, Bytes: bytes, SHA256: hex.EncodeToString(sum.Sum(nil))}
 	for g := range r.NumRowGroups() {
-		if err := mf.coverStatistics(t, r.RowGroup(g).MetaData()); err != nil {
+		if err := found.coverStatistics(r.RowGroup(g).MetaData()); err != nil {
 			return foreign(err)
 		}
 	}
+	*mf = found
 	return nil
 }
 

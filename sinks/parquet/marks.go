@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
+	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sinks"
 )
@@ -48,15 +50,16 @@ type MarkBatch struct {
 
 func newMark(p *sinks.Part) Mark {
 	m := Mark{Part: p.ID, Previous: p.Previous, Table: p.Table.Name, SchemaVersion: p.SchemaVersion, Rows: p.Rows}
-	for _, b := range p.Batches {
-		m.Batches = append(m.Batches, MarkBatch{b.ID, b.Instance, b.Rows})
+	m.Batches = make([]MarkBatch, len(p.Batches))
+	for i, b := range p.Batches {
+		m.Batches[i] = MarkBatch{b.ID, b.Instance, b.Rows}
 	}
 	return m
 }
 
-func (f *MarkFile) table() string {
-	t, _, _ := strings.Cut(f.Path, "/")
-	return t
+// samePart reports whether two marks are of one part with the same content.
+func (m Mark) samePart(o Mark) bool {
+	return m.Part == o.Part && m.Previous == o.Previous && m.Table == o.Table && m.Rows == o.Rows && slices.Equal(m.Batches, o.Batches)
 }
 
 // cover widens the file's time span by a record's rows.
@@ -74,7 +77,12 @@ func (f *MarkFile) span(lo, hi schemas.Time) {
 }
 
 // coverStatistics does the same from a visible file's row group.
-func (f *MarkFile) coverStatistics(t *schemas.Table, g *metadata.RowGroupMetaData) error {
+func (f *MarkFile) coverStatistics(g *metadata.RowGroupMetaData) error {
+	name, _, _ := strings.Cut(f.Path, "/")
+	t := schemas.ByName(name)
+	if t == nil {
+		return fmt.Errorf("there is no table %q", name)
+	}
 	i := g.Schema.ColumnIndexByName(t.DateColumn)
 	if i < 0 {
 		return fmt.Errorf("it has no column %s", t.DateColumn)
@@ -95,19 +103,43 @@ func (f *MarkFile) coverStatistics(t *schemas.Table, g *metadata.RowGroupMetaDat
 	return nil
 }
 
+// readMark reads one mark. Whatever it returns without an error is whole:
+// marks appear by a rename.
 func readMark(name string) (m Mark, err error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return m, err
 	}
+	if m, err = parseMark(b); err != nil {
+		return m, fault.New(fault.Permanent, "mark %s is damaged: %w", name, err)
+	}
+	return m, nil
+}
+
+func parseMark(b []byte) (m Mark, err error) {
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fmt.Errorf("mark %s is damaged: %w", name, err)
+		return m, err
+	}
+	var inFiles, inBatches int64
+	for _, f := range m.Files {
+		inFiles += f.Rows
+	}
+	for _, b := range m.Batches {
+		inBatches += b.Rows
+	}
+	switch {
+	case m.Part == "" || m.Table == "" || m.Part == m.Previous:
+		return m, fmt.Errorf("part %q of table %q after %q", m.Part, m.Table, m.Previous)
+	case inFiles != m.Rows || inBatches != m.Rows:
+		return m, fmt.Errorf("%d rows, %d in its files, %d in its batches", m.Rows, inFiles, inBatches)
 	}
 	return m, nil
 }
 
 // ReadMarks returns the marks of a table in the directory of a Parquet sink, in
-// the order of their chain, and fails when a mark is missing from it.
+// the order of their chain, and fails when a mark is missing from it. A new
+// chain begins where another state took the sink over; chains are ordered by
+// when they began. It may be called while the sink is being written.
 func ReadMarks(root, table string) ([]Mark, error) {
 	dir := filepath.Join(root, weirDir, "parts", table)
 	entries, err := os.ReadDir(dir)
@@ -117,33 +149,62 @@ func ReadMarks(root, table string) ([]Mark, error) {
 	if err != nil {
 		return nil, err
 	}
-	after := map[string]Mark{} // by the part before
+	var parts []string
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".json") {
-			continue
+		if part, ok := strings.CutSuffix(e.Name(), markSuffix); ok {
+			parts = append(parts, part)
 		}
-		m, err := readMark(filepath.Join(dir, e.Name()))
+	}
+	marks := map[string]Mark{}
+	for len(parts) > 0 {
+		m, err := readMark(filepath.Join(dir, parts[0]+markSuffix))
 		if err != nil {
 			return nil, err
 		}
+		if m.Part != parts[0] || m.Table != table {
+			return nil, fmt.Errorf("mark %s is of part %s of %s", filepath.Join(dir, parts[0]+markSuffix), m.Part, m.Table)
+		}
+		marks[m.Part] = m
+		if parts = parts[1:]; len(parts) > 0 {
+			continue
+		}
+		// A listing made while marks are added may have a later one and not
+		// an earlier one: an absence is proved by name.
+		for _, m := range marks {
+			if _, ok := marks[m.Previous]; !ok && m.Previous != "" {
+				if _, err := os.Stat(filepath.Join(dir, m.Previous+markSuffix)); errors.Is(err, fs.ErrNotExist) {
+					return nil, fmt.Errorf("the mark of part %s of %s is missing: part %s follows it", m.Previous, table, m.Part)
+				}
+				parts = append(parts, m.Previous)
+			}
+		}
+	}
+	return chain(marks, table)
+}
+
+// chain puts marks that have their predecessors into order.
+func chain(marks map[string]Mark, table string) ([]Mark, error) {
+	var first []Mark
+	after := map[string]Mark{}
+	for _, m := range marks {
+		if m.Previous == "" {
+			first = append(first, m)
+			continue
+		}
 		if other, ok := after[m.Previous]; ok {
-			return nil, fmt.Errorf("parts %s and %s of %s both follow %q", other.Part, m.Part, table, m.Previous)
+			return nil, fmt.Errorf("parts %s and %s of %s both follow part %s", min(other.Part, m.Part), max(other.Part, m.Part), table, m.Previous)
 		}
 		after[m.Previous] = m
 	}
-	var out []Mark
-	for at, ok := after[""]; ok; at, ok = after[at.Part] {
-		out = append(out, at)
+	slices.SortFunc(first, func(a, b Mark) int { return strings.Compare(a.Part, b.Part) })
+	out := make([]Mark, 0, len(marks))
+	for _, m := range first {
+		for ok := true; ok; m, ok = after[m.Part] {
+			out = append(out, m)
+		}
 	}
-	if len(out) != len(after) {
-		return out, fmt.Errorf("%d marks of %s do not follow from the others: one is missing after part %q", len(after)-len(out), table, lastPart(out))
+	if len(out) < len(marks) {
+		return nil, fmt.Errorf("%d marks of %s follow one another in a circle", len(marks)-len(out), table)
 	}
 	return out, nil
-}
-
-func lastPart(marks []Mark) string {
-	if len(marks) == 0 {
-		return ""
-	}
-	return marks[len(marks)-1].Part
 }

@@ -6,11 +6,13 @@
 //	<path>/_tmp/                                files not visible yet
 //
 // dt is the row's day in UTC. A part is one file for each app and day in it. A
-// file appears whole, and then never changes, vanishes or appears twice.
+// file appears whole, and then never changes, vanishes or appears twice. The
+// mark follows once all files of its part are there.
 package parquet
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,14 +20,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"weir/internal/durable"
-	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/internal/setting"
 	"weir/schemas"
@@ -37,21 +39,26 @@ var Driver = &sinks.Driver{
 	Type: "parquet",
 	Doc:  "a local directory of Parquet files",
 	Config: func() sinks.Config {
-		return &Config{Parts: sinks.Batching{TargetSize: 128e6, MaxDelay: 5 * time.Minute, LateDelay: time.Hour}}
+		return &Config{
+			RawColumns: true,
+			Parts:      sinks.Batching{TargetSize: 128e6, MaxDelay: 5 * time.Minute, LateDelay: time.Hour},
+		}
 	},
 	Open: func(_ context.Context, env sinks.Env, cfg sinks.Config) (sinks.Sink, error) {
 		c, ok := cfg.(*Config)
 		if !ok {
 			return nil, fault.New(fault.Permanent, "parquet: configuration of type %T", cfg)
 		}
-		return &sink{root: filepath.Clean(c.Path), env: env}, nil
+		return newSink(*c, env), nil
 	},
 }
 
 // Config is the sink's part of the configuration.
 type Config struct {
-	Path  string         `key:"path,required" doc:"directory to write to; better not on the volume of data_dir" example:"/srv/lake"`
-	Parts sinks.Batching `key:",inline"`
+	Path          string         `key:"path,required" doc:"directory to write to; better not on the volume of data_dir" example:"/srv/lake"`
+	RawColumns    bool           `key:"raw_columns" doc:"write the column raw, the vendor's own record"`
+	GroupReadable bool           `key:"group_readable" doc:"let the directory's group read what is written: files 0640, folders 0750, instead of 0600 and 0700"`
+	Parts         sinks.Batching `key:",inline"`
 }
 
 // Batching implements sinks.Config.
@@ -67,18 +74,27 @@ func (c *Config) Validate() []setting.KeyError {
 }
 
 const (
-	tmpDir  = "_tmp"
-	weirDir = "_weir"
-	suffix  = ".parquet"
+	tmpDir     = "_tmp"
+	weirDir    = "_weir"
+	fileSuffix = ".parquet"
+	markSuffix = ".json"
 )
 
 type sink struct {
+	config  Config
 	root    string
-	env     sinks.Env
-	attempt atomic.Int64 // makes temporary names differ
+	version string // of Weir
+	run     string // makes the temporary names of this process its own
+	attempt atomic.Int64
+	live    sync.Map // temporary files in use, by path
+	made    sync.Map // folders known to be durable, by path
 }
 
 var _ sinks.Sink = (*sink)(nil)
+
+func newSink(c Config, env sinks.Env) *sink {
+	return &sink{config: c, root: filepath.Clean(c.Path), version: env.Version, run: rand.Text()[:8]}
+}
 
 // Prepare implements sinks.Sink: it makes the folders and removes what earlier
 // processes left aside.
@@ -86,21 +102,27 @@ func (s *sink) Prepare(_ context.Context, tables []*schemas.Table) error {
 	if err := s.refuseForeign(tables); err != nil {
 		return err
 	}
-	dirs := []string{filepath.Join(s.root, tmpDir)}
+	tmp := filepath.Join(s.root, tmpDir)
+	dirs := []string{tmp}
 	for _, t := range tables {
-		dirs = append(dirs, filepath.Join(s.root, t.Name), s.marksDir(t.Name))
+		dirs = append(dirs, s.marksDir(t.Name), filepath.Join(s.root, t.Name))
 	}
 	for _, d := range dirs {
-		if err := durable.MkdirAll(d); err != nil {
+		if err := s.makeDir(d); err != nil {
+			s.made.Clear()
 			return fmt.Errorf("preparing %s: %w", s.root, err)
 		}
 	}
-	left, err := os.ReadDir(dirs[0])
+	left, err := os.ReadDir(tmp)
 	if err != nil {
 		return fmt.Errorf("preparing %s: %w", s.root, err)
 	}
 	for _, e := range left {
-		if err := os.Remove(filepath.Join(dirs[0], e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		name := filepath.Join(tmp, e.Name())
+		if _, used := s.live.Load(name); used || !ours(e.Name()) {
+			continue
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("preparing %s: %w", s.root, err)
 		}
 	}
@@ -121,8 +143,6 @@ func (s *sink) refuseForeign(tables []*schemas.Table) error {
 	return nil
 }
 
-func (s *sink) ownerFile() string { return filepath.Join(s.root, weirDir, "owner.json") }
-
 // Owner implements sinks.Sink.
 func (s *sink) Owner(context.Context) (o sinks.Owner, err error) {
 	b, err := os.ReadFile(s.ownerFile())
@@ -138,19 +158,14 @@ func (s *sink) Owner(context.Context) (o sinks.Owner, err error) {
 	return o, nil
 }
 
-// SetOwner implements sinks.Sink.
+// SetOwner implements sinks.Sink. A lock makes the comparison and the writing
+// one step for every process on this machine.
 func (s *sink) SetOwner(ctx context.Context, old, new sinks.Owner) error {
-	if err := durable.MkdirAll(filepath.Join(s.root, weirDir)); err != nil {
-		return fmt.Errorf("writing the sink's owner: %w", err)
-	}
-	lock, err := os.OpenFile(filepath.Join(s.root, weirDir, "owner.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := s.lockOwner()
 	if err != nil {
 		return fmt.Errorf("writing the sink's owner: %w", err)
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("writing the sink's owner: %w", err)
-	}
+	defer unlock()
 	now, err := s.Owner(ctx)
 	if err != nil {
 		return err
@@ -162,179 +177,109 @@ func (s *sink) SetOwner(ctx context.Context, old, new sinks.Owner) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(s.ownerFile(), b, durable.Points{})
+	return durable.WriteFile(s.ownerFile(), append(b, '\n'), durable.Points{})
+}
+
+func (s *sink) lockOwner() (unlock func(), err error) {
+	if err := s.makeDir(filepath.Join(s.root, weirDir)); err != nil {
+		s.made.Clear()
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(s.root, weirDir, "owner.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 // Close implements sinks.Sink.
 func (s *sink) Close() error { return nil }
 
-// stagedPart is a part whose files lie aside, complete and on the disk.
-type stagedPart struct {
-	s       *sink
-	mark    Mark
-	tmp     []string // by mark.Files; "" when the file is visible already
-	repeat  bool
-	renamed bool
-}
-
-// Stage implements sinks.Sink: it writes the part's files aside.
-func (s *sink) Stage(ctx context.Context, p *sinks.Part) (sinks.Staged, error) {
-	if m, err := readMark(s.markFile(p.Table.Name, p.ID)); err == nil {
-		if m.Rows != p.Rows || m.Part != p.ID {
-			return nil, fault.New(fault.Permanent, "the mark of part %s says %d rows, its plan %d: somebody else wrote it", p.ID, m.Rows, p.Rows)
-		}
-		return &stagedPart{s: s, mark: m, repeat: true}, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	slices, err := split(p)
-	if err != nil {
-		return nil, err
-	}
-	st := &stagedPart{s: s, mark: newMark(p), tmp: make([]string, len(slices))}
-	st.mark.Files = make([]MarkFile, len(slices))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(2)
-	for i, sl := range slices {
-		g.Go(func() (err error) {
-			st.mark.Files[i], st.tmp[i], err = s.stageFile(ctx, p, sl)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, errors.Join(fmt.Errorf("writing part %s of %s: %w", p.ID, p.Table.Name, err), st.Discard())
-	}
-	return st, nil
-}
-
-// stageFile writes one file aside, unless it is visible already.
-func (s *sink) stageFile(ctx context.Context, p *sinks.Part, sl fileSlice) (MarkFile, string, error) {
-	rel := filepath.Join(p.Table.Name, "app="+sl.app, "dt="+sl.day(), p.ID+suffix)
-	final := filepath.Join(s.root, rel)
-	mf := MarkFile{Path: filepath.ToSlash(rel), Rows: sl.rows}
-	if _, err := os.Stat(final); err == nil {
-		err := verify(final, p.ID, &mf)
-		return mf, "", err
-	}
-	tmp := filepath.Join(s.root, tmpDir, fmt.Sprintf("%s-%s-%s-%d%s", p.ID, sl.app, sl.day(), s.attempt.Add(1), suffix))
-	f, err := durable.Create(tmp, durable.Points{Write: failpoint.PartWrite, Sync: failpoint.PartSync})
-	if err != nil {
-		return mf, "", err
-	}
-	if err := encode(ctx, f, s.env.Version, p, sl, &mf); err != nil {
-		return mf, "", errors.Join(err, f.Discard())
-	}
-	if err := f.Sync(); err != nil {
-		return mf, "", errors.Join(err, f.Discard())
-	}
-	return mf, tmp, f.Close()
-}
-
-// Commit implements sinks.Staged: it makes the files visible and marks the part.
-func (st *stagedPart) Commit(context.Context) (sinks.Receipt, error) {
-	r := sinks.Receipt{Repeat: st.repeat}
-	if st.repeat {
-		return r, nil
-	}
-	for i, f := range st.mark.Files {
-		r.Bytes += f.Bytes
-		r.Files++
-		if st.tmp[i] == "" {
-			continue
-		}
-		final := filepath.Join(st.s.root, filepath.FromSlash(f.Path))
-		if err := durable.MkdirAll(filepath.Dir(final)); err != nil {
-			return r, err
-		}
-		if _, err := os.Lstat(final); err == nil {
-			return r, fault.New(fault.Permanent, "%s is there already, and this part has not written it: somebody else writes this directory", final)
-		}
-		if err := durable.Rename(st.tmp[i], final, failpoint.PartRename); err != nil {
-			return r, fmt.Errorf("part %s: %w", st.mark.Part, err)
-		}
-		st.tmp[i] = ""
-	}
-	b, err := json.MarshalIndent(st.mark, "", " ")
-	if err != nil {
-		return r, err
-	}
-	if err := durable.WriteFile(st.s.markFile(st.mark.Table, st.mark.Part), append(b, '\n'), durable.Points{Write: failpoint.PartMark}); err != nil {
-		return r, fmt.Errorf("marking part %s: %w", st.mark.Part, err)
-	}
-	return r, nil
-}
-
-// Discard implements sinks.Staged. Files that are visible stay.
-func (st *stagedPart) Discard() error {
-	var errs []error
-	for _, tmp := range st.tmp {
-		if tmp == "" {
-			continue
-		}
-		if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
+func (s *sink) ownerFile() string { return filepath.Join(s.root, weirDir, "owner.json") }
 
 func (s *sink) marksDir(table string) string {
 	return filepath.Join(s.root, weirDir, "parts", table)
 }
 
 func (s *sink) markFile(table, part string) string {
-	return filepath.Join(s.marksDir(table), part+".json")
+	return filepath.Join(s.marksDir(table), part+markSuffix)
 }
 
-// fileSlice is what one file of a part holds.
-type fileSlice struct {
-	app   string
-	date  int64 // days since 1970
-	rows  int64
-	spans []span
-}
-
-// span is consecutive rows of a batch.
-type span struct {
-	batch    int
-	from, to int64
-}
-
-func (f fileSlice) day() string {
-	return time.Unix(f.date*86_400, 0).UTC().Format(time.DateOnly)
-}
-
-// split sorts a part's rows into files. Batches of one day, nearly all, are
-// not opened for it.
-func split(p *sinks.Part) ([]fileSlice, error) {
-	var out []fileSlice
-	index := map[string]int{}
-	add := func(b int, day, from, to int64) {
-		app := p.Batches[b].App
-		key := fmt.Sprintf("%s/%d", app, day)
-		i, ok := index[key]
-		if !ok {
-			i = len(out)
-			index[key] = i
-			out = append(out, fileSlice{app: app, date: day})
-		}
-		out[i].rows += to - from
-		out[i].spans = append(out[i].spans, span{b, from, to})
+// create opens a new file aside. Its name is never used again: after a failed
+// fsync a file is given up.
+func (s *sink) create(part, what, suffix string, points durable.Points) (f *durable.File, tmp string, err error) {
+	tmp = filepath.Join(s.root, tmpDir, fmt.Sprintf("%s-%s-%s-%d%s", part, what, s.run, s.attempt.Add(1), suffix))
+	s.live.Store(tmp, true)
+	if f, err = durable.Create(tmp, points); err != nil {
+		s.live.Delete(tmp)
+		return nil, "", err
 	}
-	for i, b := range p.Batches {
-		if strings.ContainsAny(b.App, "/\\") || b.App == "" || b.App == ".." {
-			return nil, fault.New(fault.Permanent, "batch %s has the app %q", b.ID, b.App)
-		}
-		first, last := dayOf(b.MinTime), dayOf(b.MaxTime)
-		if first == last {
-			add(i, first, 0, b.Rows)
-			continue
-		}
-		if err := splitDays(p, i, add); err != nil {
-			return nil, err
+	if s.config.GroupReadable {
+		if err := os.Chmod(tmp, 0o640); err != nil {
+			return nil, "", errors.Join(err, s.discard(f, tmp))
 		}
 	}
-	return out, nil
+	return f, tmp, nil
 }
 
-func dayOf(t schemas.Time) int64 { return int64(t) / 86_400_000 }
+// discard gives up a file being written.
+func (s *sink) discard(f *durable.File, tmp string) error {
+	s.live.Delete(tmp)
+	return f.Discard()
+}
+
+// ours reports whether create made such a name.
+func ours(name string) bool {
+	return len(name) > 36 && uuid.Validate(name[:36]) == nil && (strings.HasSuffix(name, fileSuffix) || strings.HasSuffix(name, markSuffix))
+}
+
+// makeDir makes a folder and sees to it that its name and all those up to the
+// root are durable: once a process, for an earlier one may have died after
+// making a folder and before syncing the one above.
+func (s *sink) makeDir(dir string) error {
+	if _, ok := s.made.Load(dir); ok {
+		return nil
+	}
+	up := filepath.Dir(dir)
+	if dir != s.root {
+		if err := s.makeDir(up); err != nil {
+			return err
+		}
+	} else if _, err := os.Stat(dir); err == nil {
+		return nil // the operator's; the folder above may not even be readable
+	} else if err := durable.MkdirAll(up); err != nil {
+		return err
+	}
+	if err := s.mkdir(dir); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(up); err != nil {
+		return err
+	}
+	s.made.Store(dir, true)
+	return nil
+}
+
+func (s *sink) mkdir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil || !s.config.GroupReadable {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, info.Mode()&fs.ModeSetgid|0o750) // a set-group-id bit comes from the folder above
+}

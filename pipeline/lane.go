@@ -68,6 +68,7 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 		l.Due = now.Add(r.Every)
 	}
 	r.count(page, n)
+	r.Stats.BytesOut.Add(int64(ch.bytes()))
 	if !ch.lazy {
 		select {
 		case inFlight <- struct{}{}:

@@ -224,19 +224,19 @@ func TestFlakySink(t *testing.T) {
 	t.Parallel()
 	flaky, good := newMemorySink(), newMemorySink()
 	flaky.fail = func(n int) error {
-		if n%3 == 0 || n%7 == 0 {
+		if n%9 == 0 || n%14 == 0 {
 			return errors.New("flaky")
 		}
 		return nil
 	}
 	p := startPipeline(t, t.TempDir(), Options{}, map[string]*memorySink{"flaky": flaky, "good": good})
-	run, err := runOnce(t, p, fakeLanes{lanes: 12, pages: 6, rows: 40}.stream())
+	run, err := runOnce(t, p, fakeLanes{lanes: 8, pages: 4, rows: 40}.stream())
 	require.NoError(t, err)
-	require.EqualValues(t, 12*6*40, run.Stats.Rows.Load())
+	require.EqualValues(t, 8*4*40, run.Stats.Rows.Load())
 	require.NoError(t, p.Drain(t.Context()))
 	require.NoError(t, p.Close())
-	requireExact(t, flaky, 12*6*40)
-	requireExact(t, good, 12*6*40)
+	requireExact(t, flaky, 8*4*40)
+	requireExact(t, good, 8*4*40)
 	require.Greater(t, len(good.order), 3)
 }
 
@@ -420,6 +420,7 @@ func TestOwners(t *testing.T) {
 	more.Parts = 1000
 	require.ErrorContains(t, open(dir, Options{}, more), "this state is older than the sink")
 	require.NoError(t, open(dir, Options{}, first))
+	require.ErrorContains(t, open(dir, Options{}, sinks.Owner{}), "Is its volume mounted?")
 	foreign := sinks.Owner{SinkID: "s", StateID: "other", Generation: 1, Heartbeat: time.Now()}
 	require.ErrorContains(t, open(t.TempDir(), Options{}, foreign), "another agent writes this sink")
 	require.ErrorContains(t, open(t.TempDir(), Options{TakeOver: true}, foreign), "another agent writes this sink")

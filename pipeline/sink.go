@@ -108,6 +108,15 @@ func (s *sinkRun) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	known, err := s.p.state.Sinks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		if k.Name == s.name && k.SinkID != old.SinkID {
+			return fault.New(fault.Permanent, "this is not the sink that was written under this name before: that one's id is %s, here it is %q. Is its volume mounted? A new place needs a new name in the configuration", k.SinkID, old.SinkID)
+		}
+	}
 	now := s.p.clock.Now().UTC().Truncate(time.Millisecond)
 	mine := sinks.Owner{SinkID: old.SinkID, StateID: s.p.state.ID(), Generation: s.p.state.Generation(), Heartbeat: now, Parts: s.parts()}
 	switch {

@@ -59,6 +59,7 @@ type StreamRun struct {
 type StreamStats struct {
 	Rows, Duplicates, Conflicts, Unproven, Late, Rejected atomic.Int64
 	Pages, Requests, Bytes                                atomic.Int64
+	BytesOut                                              atomic.Int64 // handed to the sinks, as spooled
 	LanesRead, LanesFailed, LanesParked                   atomic.Int64
 	Listed                                                atomic.Int64 // lanes new in a listing
 	CoveredTo                                             atomic.Int64 // milliseconds; 0 unknown

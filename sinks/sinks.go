@@ -137,6 +137,6 @@ type Batch struct {
 	Bytes            int64 // in the spool
 	MinTime, MaxTime schemas.Time
 	// Load reads the batch from the spool and verifies its checksum. It may
-	// be called more than once.
+	// be called more than once, and from several goroutines.
 	Load func() (schemas.Encoded, error)
 }

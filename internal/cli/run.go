@@ -127,7 +127,7 @@ func (c *console) summary(a *agent.Agent, took time.Duration) {
 		st := &run.Stats
 		t.AppendRow(table.Row{
 			s.ID.Instance, s.ID.Stream, st.Rows.Load(), st.Duplicates.Load(), st.Rejected.Load(), st.LanesParked.Load(),
-			fmt.Sprintf("%.2f", secs.Seconds()), rate(st.Rows.Load(), secs), size(st.Bytes.Load()), "",
+			fmt.Sprintf("%.2f", secs.Seconds()), rate(st.Rows.Load(), secs), size(st.Bytes.Load()), size(st.BytesOut.Load()),
 		})
 	}
 	for _, s := range a.Pipeline.SinkStatus() {

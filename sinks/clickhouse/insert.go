@@ -291,6 +291,9 @@ func (s *sink) post(ctx context.Context, query string, body io.Reader, settings 
 	if err != nil {
 		return -1, fmt.Errorf("reading the answer: %w", err)
 	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return -1, errRedirect // one with a body is not even tried
+	}
 	if code := resp.Header.Get("X-ClickHouse-Exception-Code"); resp.StatusCode != http.StatusOK || code != "" || len(bytes.TrimSpace(answer)) > 0 {
 		line, _, _ := strings.Cut(string(answer), "\n")
 		return -1, fmt.Errorf("HTTP %d: %.500s", resp.StatusCode, line)

@@ -36,8 +36,8 @@ demo: build ## collect the sample CloudTrail logs into Parquet; no account neede
 test: compiler versitygw clickhouse ## run all tests: race detector, real ClickHouse, kill -9
 	$(GO) vet ./...
 	CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null .
-	WEIR_REQUIRE_CLICKHOUSE=1 CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
-	WEIR_REQUIRE_CLICKHOUSE=1 $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
+	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
+	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
 	@$(MAKE) test-e2e
 
 # The built binary, killed and cheated. Apart, because the race detector sees
@@ -45,7 +45,7 @@ test: compiler versitygw clickhouse ## run all tests: race detector, real ClickH
 .PHONY: test-e2e
 test-e2e:
 	@kills=$$(mktemp); trap 'rm -f "$$kills"' EXIT; \
-	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
+	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
 	if [ -s "$$kills" ]; then echo 'kills by point:'; cat "$$kills"; fi
 
 .PHONY: check

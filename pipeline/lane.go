@@ -12,6 +12,10 @@ import (
 	"weir/sources"
 )
 
+// maxRejected is how many dead letters one reading of a lane may make: a file
+// of nothing else would fill the state.
+const maxRejected = 10_000
+
 // readLane reads a lane to its end, or to an error, which it records with the
 // lane. It returns only errors that concern the whole stream.
 func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) error {
@@ -20,6 +24,7 @@ func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) err
 		return err
 	}
 	inFlight := make(chan struct{}, pagesInFlight)
+	rejected := int64(0)
 	err := r.guard("reading", func() error {
 		for page, err := range r.Stream.Read(ctx, l.Lane, l.Cursor) {
 			if err == nil {
@@ -28,8 +33,12 @@ func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) err
 			if err != nil {
 				return err
 			}
-			if err := r.take(ctx, &l, page, enc, inFlight); err != nil {
+			n, err := r.take(ctx, &l, page, enc, inFlight)
+			if err != nil {
 				return err
+			}
+			if rejected += n.rejected; rejected > maxRejected && page.More {
+				return fault.New(fault.BadData, "more than %d of its records cannot be mapped: it is not what it should be", maxRejected)
 			}
 			if !page.More {
 				return nil
@@ -48,16 +57,16 @@ func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) err
 }
 
 // take turns a page into a change and submits it. l becomes the lane after it.
-func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, enc *encoder, inFlight chan struct{}) error {
+func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, enc *encoder, inFlight chan struct{}) (n pageCounts, err error) {
 	if len(page.Next) > sources.MaxCursor {
-		return fault.New(fault.Permanent, "a cursor of %d bytes, at most %d are allowed", len(page.Next), sources.MaxCursor)
+		return n, fault.New(fault.Permanent, "a cursor of %d bytes, at most %d are allowed", len(page.Next), sources.MaxCursor)
 	}
 	if page.More && page.Next == l.Cursor && l.Cursor != "" {
-		return fault.New(fault.Transient, "the same page came again: the cursor does not move")
+		return n, fault.New(fault.Transient, "the same page came again: the cursor does not move")
 	}
 	ch, seen, n, err := enc.encode(ctx, l.Lane, page)
 	if err != nil {
-		return err
+		return n, err
 	}
 	now := r.p.clock.Now()
 	l.Cursor, l.Due, l.Fails, l.Class, l.Error = page.Next, now, 0, "", ""
@@ -73,9 +82,9 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 		select {
 		case inFlight <- struct{}{}:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return n, context.Cause(ctx)
 		case <-r.p.failure.Done():
-			return context.Cause(r.p.failure)
+			return n, context.Cause(r.p.failure)
 		}
 	}
 	lazy := ch.lazy
@@ -87,7 +96,7 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 			seen.committed()
 		}
 	})
-	return nil
+	return n, nil
 }
 
 // submit commits a change together with the lane's new state. It is not bound

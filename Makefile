@@ -69,7 +69,7 @@ fmt: golangci-lint ## format all Go files
 	$(BIN)/golangci-lint fmt
 
 .PHONY: generate
-generate: ## write what is generated from the code: docs, examples, builders
+generate: ## write what is generated from the code: docs, example, JSON Schema
 	$(GO) generate ./...
 
 .PHONY: bench
@@ -81,7 +81,7 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -r grep -oE '^func Fuzz\w+' | sed -E 's|/[^/]*:func | |' | \
 	while read -r package target; do \
 	  echo "$$package $$target"; \
-	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "$$package" </dev/null; \
 	done
 
 .PHONY: clickhouse

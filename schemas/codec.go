@@ -3,9 +3,7 @@ package schemas
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 	"unsafe"
 
@@ -14,8 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/klauspost/compress/zstd"
-
-	"weir/internal/fault"
 )
 
 // Encoded is one batch as an Arrow IPC stream in pieces, each a zstd frame: Head
@@ -31,17 +27,14 @@ type Encoded struct {
 	Plain      int64 // bytes of Body before compression; 0 when unknown
 }
 
-// maxDecoded bounds a decompressed piece, in bytes.
-const maxDecoded = 1 << 30
+// maxBody bounds a Body before compression, in bytes.
+const maxBody = 1 << 30
 
 var (
-	compress   = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false)))
-	decompress = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxDecoded)))
+	compress = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false)))
 
 	// EOS ends a stream.
 	EOS = compress.EncodeAll([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, nil)
-
-	plainPool = sync.Pool{New: func() any { return new([]byte) }}
 )
 
 func must[T any](v T, err error) T {
@@ -125,6 +118,9 @@ func (b *Builder) Encode(env Envelope, rows *Rows, index []int32) (Encoded, erro
 	b.plain.Reset()
 	if _, err := payload.WritePayload(&b.plain); err != nil {
 		return Encoded{}, fmt.Errorf("encoding %s: %w", b.t.Name, err)
+	}
+	if b.plain.Len() > maxBody { // nobody could decode it
+		return Encoded{}, fmt.Errorf("encoding %s: a batch of %d bytes is over the limit of %d: make smaller pages", b.t.Name, b.plain.Len(), maxBody)
 	}
 	body := compress.EncodeAll(b.plain.Bytes(), make([]byte, 0, b.plain.Len()/6))
 	return Encoded{Head: b.t.head, Body: body, Plain: int64(b.plain.Len())}, nil
@@ -273,114 +269,4 @@ func (s *columnScratch) fixed(col *Column, n int) *array.Data {
 
 func buffer(v []int32) *memory.Buffer {
 	return memory.NewBufferBytes(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)))
-}
-
-// Decode returns a batch in today's schema: columns that it lacks hold their
-// defaults, columns that are no longer declared are left out. The caller
-// releases the record.
-func Decode(t *Table, e Encoded) (rec arrow.RecordBatch, err error) {
-	defer func() {
-		if v := recover(); v != nil { // arrow-go panics on some malformed input
-			rec, err = nil, fault.New(fault.Permanent, "decoding a batch of %s: %v", t.Name, v)
-		}
-	}()
-	plain := plainPool.Get().(*[]byte)
-	defer plainPool.Put(plain)
-	*plain = (*plain)[:0]
-	for _, piece := range [][]byte{e.Head, e.Body} {
-		if *plain, err = decompress.DecodeAll(piece, *plain); err != nil {
-			return nil, fault.New(fault.Permanent, "decoding a batch of %s: %w", t.Name, err)
-		}
-	}
-	r, err := ipc.NewReader(bytes.NewReader(*plain))
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "decoding a batch of %s: %w", t.Name, err)
-	}
-	defer r.Release()
-	if err := checkHead(t, r.Schema()); err != nil {
-		return nil, err
-	}
-	if !r.Next() {
-		return nil, fault.New(fault.Permanent, "decoding a batch of %s: no rows in it (%v)", t.Name, r.Err())
-	}
-	return today(t, r.RecordBatch())
-}
-
-func checkHead(t *Table, s *arrow.Schema) error {
-	meta := s.Metadata()
-	if name, _ := meta.GetValue(metaTable); name != t.Name {
-		return fault.New(fault.Permanent, "decoding a batch of %s: it is of table %q", t.Name, name)
-	}
-	v, _ := meta.GetValue(metaVersion)
-	version, err := strconv.Atoi(v)
-	if err != nil {
-		return fault.New(fault.Permanent, "decoding a batch of %s: schema version %q", t.Name, v)
-	}
-	if version > Version {
-		return fault.New(fault.Permanent, "decoding a batch of %s: it has schema version %d, this Weir knows %d: run the newer version that wrote it", t.Name, version, Version)
-	}
-	return nil
-}
-
-// today brings a record of any earlier schema into today's.
-func today(t *Table, rec arrow.RecordBatch) (arrow.RecordBatch, error) {
-	if rec.Schema().Equal(t.arrow) {
-		rec.Retain()
-		return rec, nil
-	}
-	columns := make([]arrow.Array, 0, len(t.Columns))
-	defer func() {
-		for _, c := range columns {
-			c.Release()
-		}
-	}()
-	for i, c := range t.Columns {
-		want := t.arrow.Field(i).Type
-		old := rec.Schema().FieldIndices(c.Name)
-		if len(old) == 0 {
-			columns = append(columns, defaults(c, want, int(rec.NumRows())))
-			continue
-		}
-		col := rec.Column(old[0])
-		if !arrow.TypeEqual(col.DataType(), want) {
-			return nil, fault.New(fault.Permanent, "decoding a batch of %s: column %s is a %s, today's is a %s", t.Name, c.Name, col.DataType(), want)
-		}
-		col.Retain()
-		columns = append(columns, col)
-	}
-	return array.NewRecordBatch(t.arrow, columns, rec.NumRows()), nil
-}
-
-// defaults is a column that nothing is known of.
-func defaults(c Column, dt arrow.DataType, n int) arrow.Array {
-	b := array.NewBuilder(memory.DefaultAllocator, dt)
-	defer b.Release()
-	if c.Nullable {
-		b.AppendNulls(n)
-	} else {
-		b.AppendEmptyValues(n)
-	}
-	return b.NewArray()
-}
-
-// HeadColumns returns the names of an encoded batch's columns.
-func HeadColumns(head []byte) (names []string, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			names, err = nil, fault.New(fault.Permanent, "reading a schema: %v", v)
-		}
-	}()
-	plain, err := decompress.DecodeAll(head, nil)
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "reading a schema: %w", err)
-	}
-	r, err := ipc.NewReader(bytes.NewReader(plain))
-	if err != nil {
-		return nil, fault.New(fault.Permanent, "reading a schema: %w", err)
-	}
-	defer r.Release()
-	for _, f := range r.Schema().Fields() {
-		names = append(names, f.Name)
-	}
-	return names, nil
 }

@@ -7,9 +7,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 )
 
@@ -83,68 +80,6 @@ func TestEncodeEveryTable(t *testing.T) {
 	require.Zero(t, rows.Len(ByName("files")))
 }
 
-// A batch spooled by an earlier version is delivered in today's schema.
-func TestDecodeOlderSchema(t *testing.T) {
-	t.Parallel()
-	table := ByName(TableActivities)
-	older := func(version string, fields ...arrow.Field) Encoded {
-		meta := arrow.NewMetadata([]string{metaTable, metaVersion}, []string{table.Name, version})
-		schema := arrow.NewSchema(fields, &meta)
-		rb := array.NewRecordBuilder(memory.DefaultAllocator, schema)
-		defer rb.Release()
-		for i, f := range fields {
-			switch f.Type.ID() {
-			case arrow.STRING:
-				rb.Field(i).(*array.StringBuilder).Append("v")
-			default:
-				rb.Field(i).(*array.Int64Builder).Append(7)
-			}
-		}
-		rec := rb.NewRecordBatch()
-		defer rec.Release()
-		payload, err := ipc.GetRecordBatchPayload(rec)
-		require.NoError(t, err)
-		defer payload.Release()
-		var body strings.Builder
-		_, err = payload.WritePayload(&body)
-		require.NoError(t, err)
-		return Encoded{Head: encodeHead(schema), Body: compress.EncodeAll([]byte(body.String()), nil)}
-	}
-	text := arrow.BinaryTypes.String
-	rec, err := Decode(table, older("0", arrow.Field{Name: "gone", Type: text}, arrow.Field{Name: "event_id", Type: text}))
-	require.NoError(t, err)
-	require.True(t, rec.Schema().Equal(table.Arrow()))
-	require.Equal(t, "v", rec.Column(rec.Schema().FieldIndices("event_id")[0]).(*array.String).Value(0))
-	require.Equal(t, "", rec.Column(rec.Schema().FieldIndices("raw")[0]).(*array.String).Value(0))
-	require.True(t, rec.Column(rec.Schema().FieldIndices("mfa")[0]).IsNull(0))
-	rec.Release()
-
-	_, err = Decode(table, older("0", arrow.Field{Name: "event_id", Type: arrow.PrimitiveTypes.Int64}))
-	require.ErrorContains(t, err, "column event_id is a int64, today's is a utf8")
-	_, err = Decode(table, older(fmt.Sprint(Version+1), arrow.Field{Name: "event_id", Type: text}))
-	require.ErrorContains(t, err, "run the newer version")
-	_, err = Decode(ByName("files"), older("0", arrow.Field{Name: "event_id", Type: text}))
-	require.ErrorContains(t, err, `it is of table "activities"`)
-}
-
-func FuzzDecode(f *testing.F) {
-	table := ByName(TableActivities)
-	e, err := NewBuilder(table).Encode(testEnvelope, &Rows{Activities: []Activity{{EventID: "a", TargetIDs: []string{"t"}}}}, nil)
-	require.NoError(f, err)
-	plain, err := decompress.DecodeAll(e.Body, nil)
-	require.NoError(f, err)
-	f.Add(plain)
-	f.Add(plain[:len(plain)/2])
-	enc, err := zstd.NewWriter(nil)
-	require.NoError(f, err)
-	f.Fuzz(func(_ *testing.T, body []byte) {
-		rec, err := Decode(table, Encoded{Head: e.Head, Body: enc.EncodeAll(body, nil)})
-		if err == nil {
-			rec.Release()
-		}
-	})
-}
-
 func benchRows() *Rows {
 	rows := &Rows{}
 	for i := range 1000 {
@@ -157,6 +92,25 @@ func benchRows() *Rows {
 		})
 	}
 	return rows
+}
+
+// What a batch costs in allocations does not grow with its rows. Not parallel:
+// it counts the allocations of the process.
+func TestEncodeAllocations(t *testing.T) {
+	rows, builder := benchRows(), NewBuilder(ByName(TableActivities))
+	all := make([]int32, len(rows.Activities))
+	for i := range all {
+		all[i] = int32(i)
+	}
+	count := func(n int) float64 {
+		return testing.AllocsPerRun(20, func() {
+			_, err := builder.Encode(testEnvelope, rows, all[:n])
+			require.NoError(t, err)
+		})
+	}
+	many, few := count(1000), count(100)
+	require.Less(t, many, few+50, "allocations a row")
+	require.Less(t, few, 600.0)
 }
 
 func BenchmarkEncode(b *testing.B) {

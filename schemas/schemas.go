@@ -1,7 +1,7 @@
 // Package schemas declares Weir's tables, once. The row structs in tables.go
 // are the declaration: their fields are the columns, their tags the column
-// names, kinds and documentation. From them come the Arrow schema, the column
-// builders (zz_gen_builders.go), the ClickHouse DDL and the reference docs.
+// names, kinds and documentation. From them come the Arrow schema, the batches,
+// the ClickHouse DDL and the reference docs.
 // Only this package builds Arrow.
 //
 // A new column is one line in tables.go, then `make generate`. Raise Version

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -342,8 +343,8 @@ func (b *partBody) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			if !bytes.Equal(e.Head, b.head) {
-				return 0, fault.New(fault.Permanent, "batch %s has another schema than the part's first", b.batches[b.next].ID)
+			if err := b.sameColumns(e.Head); err != nil {
+				return 0, err
 			}
 			b.chunk = e.Body
 			b.next++
@@ -357,4 +358,24 @@ func (b *partBody) Read(p []byte) (int, error) {
 	b.chunk = b.chunk[n:]
 	b.sent += int64(n)
 	return n, nil
+}
+
+// sameColumns checks that a batch may follow under the part's head. Equal heads
+// may differ in their bytes: those are compressed.
+func (b *partBody) sameColumns(head []byte) error {
+	if bytes.Equal(head, b.head) {
+		return nil
+	}
+	first, err := schemas.HeadColumns(b.head)
+	if err != nil {
+		return err
+	}
+	mine, err := schemas.HeadColumns(head)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(first, mine) {
+		return fault.New(fault.Permanent, "batch %s has other columns than the part's first", b.batches[b.next].ID)
+	}
+	return nil
 }

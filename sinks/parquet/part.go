@@ -52,15 +52,15 @@ func (s *sink) Stage(ctx context.Context, p *sinks.Part) (sinks.Staged, error) {
 		return nil, fmt.Errorf("writing part %s of %s: %w", p.ID, p.Table.Name, err)
 	}
 	st.mark.Files, st.tmp = make([]MarkFile, len(slices)), make([]string, len(slices))
-	g, ctx := errgroup.WithContext(ctx)
+	g, each := errgroup.WithContext(ctx)
 	g.SetLimit(filesAtOnce)
 	for i, sl := range slices {
 		g.Go(func() (err error) {
-			st.mark.Files[i], st.tmp[i], err = s.stageFile(ctx, p, sl)
+			st.mark.Files[i], st.tmp[i], err = s.stageFile(each, p, sl)
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := cmp.Or(g.Wait(), ctx.Err()); err != nil {
 		return nil, errors.Join(fmt.Errorf("writing part %s of %s: %w", p.ID, p.Table.Name, err), st.Discard())
 	}
 	return st, nil

@@ -10,7 +10,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -185,12 +185,14 @@ type session struct {
 	since time.Time
 	pages sync.Pool // of *pageBuffer
 
-	mu     sync.Mutex
-	swept  bool // a sweep has been completed since the session was opened
-	roots  []string
-	rooted time.Time         // when roots were enumerated
-	dated  map[string]bool   // whether a root's days are folders in it
-	newest map[string]string // by day folder, the newest key seen
+	place string // hash of where the files are
+	base  string // name of the folder that the url points at
+
+	mu      sync.Mutex
+	swept   bool // a sweep has been completed since the session was opened
+	roots   []root
+	rooted  time.Time             // when roots were enumerated
+	folders map[string]folderSeen // by day's folder
 }
 
 func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Session, error) {
@@ -202,15 +204,12 @@ func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Sessi
 	if err != nil {
 		return nil, fault.New(fault.Permanent, "cloudtrail.url: want %w", err)
 	}
-	s := &session{env: env, cfg: cfg, newest: map[string]string{}}
+	s := &session{env: env, cfg: cfg, place: placeHash(l), folders: map[string]folderSeen{}}
 	s.pages.New = func() any { return newPageBuffer() }
 	if s.since, err = parseSince(cfg.CloudTrail.Since, env.Clock.Now()); err != nil {
 		return nil, fault.New(fault.Permanent, "cloudtrail.since: %w", err)
 	}
 	if l.dir != "" {
-		if _, err := os.Stat(l.dir); err != nil {
-			return nil, fmt.Errorf("cloudtrail.url: %w", err)
-		}
 		s.store, err = openDir(l.dir, env.Clock, cfg.CloudTrail.Settle)
 	} else {
 		s.store, err = openS3(ctx, l, cfg, env)
@@ -218,6 +217,7 @@ func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Sessi
 	if err != nil {
 		return nil, err
 	}
+	s.base = path.Base(s.store.location())
 	return s, nil
 }
 
@@ -238,7 +238,7 @@ func (s *session) Tenant(ctx context.Context) (string, error) {
 	}
 	accounts := map[string]bool{}
 	for _, r := range roots {
-		for part := range strings.SplitSeq(s.store.location()+"/"+r, "/") {
+		for part := range strings.SplitSeq(s.store.location()+"/"+r.prefix, "/") {
 			if organizationID.MatchString(part) {
 				return part, nil
 			}

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"weir/internal/fault"
-	"weir/internal/s3test"
 	"weir/schemas"
 	"weir/sources"
 )
@@ -390,50 +389,4 @@ func TestLinksStayInside(t *testing.T) {
 	require.Len(t, lanes, 1)
 	_, _, _, err := readAll(t, s, sources.Lane{ID: logs + "2026/10/01/link.json"}, "")
 	require.Error(t, err)
-}
-
-// The same through a real S3 server.
-func TestS3(t *testing.T) {
-	server := s3test.Start(t)
-	for i := range 3 {
-		require.NoError(t, server.Put(t.Context(), fmt.Sprintf("p/%s2026/10/0%d/f.json.gz", logs, i+1), gz(logFile(i*1500, 1500))))
-	}
-	require.NoError(t, server.Put(t.Context(), "p/"+logs+"2026/10/01/bad.json.gz", []byte("x")))
-	t.Setenv("TEST_S3_ID", server.AccessKey)
-	t.Setenv("TEST_S3_KEY", server.SecretKey)
-	cfg := Connector.Config().(*Config)
-	cfg.CloudTrail.URL = server.URL("p/")
-	cfg.Auth.AccessKeyID, cfg.Auth.SecretAccessKey = secretOf("${env:TEST_S3_ID}"), secretOf("${env:TEST_S3_KEY}")
-	require.Empty(t, cfg.Validate())
-	open1 := func() *session {
-		s, err := open(t.Context(), sources.Env{Instance: "t", Clock: clockwork.NewRealClock()}, cfg)
-		require.NoError(t, err)
-		return s.(*session)
-	}
-	s := open1()
-	tenant, err := s.Tenant(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, "111111111111", tenant)
-	lanes, _ := listAll(t, s, "")
-	require.Len(t, lanes, 4)
-	rows, bad := 0, 0
-	for _, l := range lanes {
-		ids, _, _, err := readAll(t, s, l, "")
-		rows += len(ids)
-		if err != nil {
-			require.Equal(t, fault.BadData, fault.Of(err), "%v", err)
-			bad++
-		}
-	}
-	require.Equal(t, 4500, rows)
-	require.Equal(t, 1, bad)
-	_, _, _, err = readAll(t, s, sources.Lane{ID: "gone.json"}, "")
-	require.Equal(t, fault.BadData, fault.Of(err))
-
-	t.Setenv("TEST_S3_KEY", "wrong")
-	for _, err := range open1().lanes(t.Context(), "") {
-		require.Error(t, err)
-		require.Contains(t, []fault.Class{fault.Auth, fault.Forbidden}, fault.Of(err), "%v", err)
-		require.NotContains(t, err.Error(), server.SecretKey)
-	}
 }

@@ -13,6 +13,9 @@ func classify(a *schemas.Activity, r *record, insight bool) {
 	switch {
 	case insight:
 		a.Kind, a.ClassUID, a.ActivityID, a.SeverityID = "alert", schemas.ClassDetectionFinding, 1, schemas.SeverityMedium
+		if text(member(r.insightDetails, "state")) == "End" {
+			a.ActivityID = 3 // closed
+		}
 		return
 	case isSignIn(service, r.eventName):
 		a.Kind, a.ClassUID, a.ActivityID = "signin", schemas.ClassAuthentication, 1
@@ -60,9 +63,10 @@ func isSignIn(service, name string) bool {
 	switch service {
 	case "signin":
 		switch name {
-		case "ConsoleLogin", "CheckMfa", "SwitchRole", "UserAuthentication", "CredentialChallenge", "CredentialVerification":
+		case "ConsoleLogin", "CheckMfa", "SwitchRole", "UserAuthentication":
 			return true
 		}
+		return strings.HasPrefix(name, "Credential")
 	case "sts":
 		return strings.HasPrefix(name, "AssumeRole") || name == "GetSessionToken" || name == "GetFederationToken" || name == "AssumeRoot"
 	}

@@ -123,6 +123,30 @@ func FuzzReadFile(f *testing.F) {
 	})
 }
 
+// Mapping makes no garbage: its strings are the page's.
+func TestMapAllocates(t *testing.T) {
+	files, err := filepath.Glob("testdata/records/*.json")
+	require.NoError(t, err)
+	m := newMapper()
+	var a schemas.Activity
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		require.NoError(t, err)
+		record := string(bytes.TrimSpace(raw))
+		limit := 0
+		if name := filepath.Base(f); name != "iam_user_attach_policy.json" && name != "assumed_role_sso.json" {
+			// An address or a value that is not written as it is meant: what
+			// was tried in vain, and the copy.
+			limit = 4 + bytes.Count(raw, []byte(`\"`))
+		}
+		got := testing.AllocsPerRun(100, func() {
+			m.reset()
+			m.mapRecord(&a, record)
+		})
+		require.LessOrEqual(t, got, float64(limit), f)
+	}
+}
+
 func BenchmarkReadFile(b *testing.B) {
 	dir := b.TempDir()
 	_, err := demodata.WriteBench(dir, 1, 2000, 1)

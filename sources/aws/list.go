@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"iter"
-	"maps"
-	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,32 +18,39 @@ import (
 
 // How files are found:
 //
-// A sweep lists everything below every region's folder. It is done at first
-// contact, at each start, and every sweep_every. A later sweep passes over files
-// that last changed before the one before it began, less sweepMargin: those it
-// has seen. So a file is found however old the day is it comes under, and done
-// files need not be remembered for longer than sweeps can show them again.
+// A sweep lists everything below every root. It is done at first contact, at
+// each start, and every sweep_every. A later sweep passes over files that last
+// changed before the one before it began, less sweepMargin: those it has seen.
+// So a file is found however old the day is it comes under, and done files need
+// not be remembered for longer than sweeps can show them again.
 //
-// In between, each poll lists the folders of today and yesterday.
+// In between, and every minute while a sweep goes on, the folders of today and
+// yesterday are listed.
 const (
 	sweepMargin = 24 * time.Hour
 	coveredLag  = 15 * time.Minute // CloudTrail delivers within about five minutes, without a promise
-	rootsEvery  = time.Hour
-	lookBehind  = 60 * time.Minute // files of one day land out of order by less
-	maxDepth    = 8
-	besideDepth = 2
+	pollEvery   = time.Minute
+	saveEvery   = 16 // pages of a sweep without anything new, until its place is kept
+	// lookBehind is by how much the files of one day land out of the order of
+	// their names, and by how much clocks may differ.
+	lookBehind = 60 * time.Minute
 	// keepDone outlasts what a sweep may list again: sweep_every, at most three
-	// days, and the margin, twice over.
-	keepDone = 8 * 24 * time.Hour
+	// days, and the margin, twice over. Between its rounds nothing is forgotten,
+	// so the length of a sweep, or of a time out of service, does not count.
+	keepDone = 2 * (maxSweepEvery + sweepMargin)
 )
 
 // listing is the listing cursor.
 type listing struct {
 	V     int    `json:"v"`
+	Place string `json:"place,omitempty"` // hash of where the files are
+	From  string `json:"from,omitempty"`  // first day that sweeps have covered, "" for all
 	Swept int64  `json:"swept,omitempty"` // start of the last complete sweep, milliseconds
 	Sweep int64  `json:"sweep,omitempty"` // start of the sweep under way
+	Begin string `json:"begin,omitempty"` // the first day it covers
 	Root  string `json:"root,omitempty"`  // where it is
 	After string `json:"after,omitempty"` // the last key it has shown
+	Roots int    `json:"roots,omitempty"` // that were there last time
 }
 
 const listingVersion = 1
@@ -67,12 +73,12 @@ func (l listing) cursor() sources.Cursor {
 	return sources.Cursor(b)
 }
 
-// known is the time before which every file has been listed.
-func (l listing) known() time.Time {
-	if l.Swept == 0 {
-		return time.Time{}
+// shown says whether earlier sweeps have shown an object, as it is now.
+func (l listing) shown(o object) bool {
+	if l.Swept == 0 || !o.modified.Before(time.UnixMilli(l.Swept).Add(-sweepMargin)) {
+		return false
 	}
-	return time.UnixMilli(l.Swept).Add(-sweepMargin)
+	return l.From == "" || dayOf(o) >= l.From
 }
 
 var errStop = errors.New("stop")
@@ -80,272 +86,195 @@ var errStop = errors.New("stop")
 // lanes lists log files as Once lanes.
 func (s *session) lanes(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
 	return func(yield func(*sources.LanePage, error) bool) {
-		l, err := parseListing(c)
-		if err != nil {
-			l = listing{V: listingVersion} // a full sweep loses nothing
-		}
-		if s.sweepDue(l) {
-			err = s.sweep(ctx, l, yield)
-		} else {
-			err = s.recent(ctx, l, yield)
-		}
-		if err != nil && !errors.Is(err, errStop) {
+		if err := s.listLanes(ctx, s.takeUp(c), yield); err != nil && !errors.Is(err, errStop) {
 			yield(nil, err)
 		}
 	}
 }
 
-func (s *session) sweepDue(l listing) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.swept || l.Sweep != 0 || s.env.Clock.Now().Sub(time.UnixMilli(l.Swept)) >= s.cfg.CloudTrail.SweepEvery
-}
-
-func (s *session) sweep(ctx context.Context, l listing, yield func(*sources.LanePage, error) bool) error {
-	if l.Sweep == 0 {
-		l.Sweep, l.Root, l.After = s.env.Clock.Now().UnixMilli(), "", ""
-	}
-	started, known := time.UnixMilli(l.Sweep), l.known()
+func (s *session) listLanes(ctx context.Context, l listing, yield func(*sources.LanePage, error) bool) error {
+	started := s.env.Clock.Now()
 	roots, err := s.findRoots(ctx)
 	if err != nil {
 		return err
 	}
-	for _, root := range roots {
-		if root < l.Root {
+	if len(roots) == 0 && l.Roots > 0 {
+		// No finding, but a place that is not mounted, say.
+		return fault.New(fault.Transient, "cloudtrail.url: no log files in %s any more, where %d folders held some; is it mounted, and still the right place?", s.store.location(), l.Roots)
+	}
+	l.Roots = len(roots)
+	if s.sweepDue(l) {
+		return s.sweep(ctx, l, roots, yield)
+	}
+	if err := s.recent(ctx, l, yield); err != nil {
+		return err
+	}
+	return s.give(yield, l, nil, started)
+}
+
+// takeUp returns where the listing goes on. Where the cursor is of another
+// place, of a time to come, or unknown, everything is listed anew, which loses
+// nothing.
+func (s *session) takeUp(c sources.Cursor) listing {
+	l, err := parseListing(c)
+	ahead := time.UnixMilli(max(l.Swept, l.Sweep)).Sub(s.env.Clock.Now()) // this clock has been set back
+	if err != nil || l.Place != "" && l.Place != s.place || ahead > lookBehind {
+		l = listing{V: listingVersion}
+	}
+	l.Place = s.place
+	if l.Sweep != 0 && l.Begin > s.firstDay() {
+		l.Sweep, l.Begin, l.Root, l.After = 0, "", "", "" // it left out what is now asked for
+	}
+	return l
+}
+
+// placeHash tells one place from another.
+func placeHash(l location) string {
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%q %q %q %q", l.dir, l.endpoint, l.bucket, l.prefix)
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+func (s *session) sweepDue(l listing) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.swept || l.Sweep != 0 || l.From > s.firstDay() ||
+		s.env.Clock.Now().Sub(time.UnixMilli(l.Swept)) >= s.cfg.CloudTrail.SweepEvery
+}
+
+func (s *session) sweep(ctx context.Context, l listing, roots []root, yield func(*sources.LanePage, error) bool) error {
+	clock := s.env.Clock
+	if l.Sweep == 0 {
+		l.Sweep, l.Begin, l.Root, l.After = clock.Now().UnixMilli(), s.firstDay(), "", ""
+	}
+	started := time.UnixMilli(l.Sweep)
+	// What is new now must not wait for the end of a long sweep.
+	var polled time.Time
+	pause := pollEvery
+	poll := func() error {
+		began := clock.Now()
+		if began.Sub(polled) < pause {
+			return nil
+		}
+		err := s.recent(ctx, l, yield)
+		polled = clock.Now()
+		pause = max(pollEvery, polled.Sub(began))
+		return err
+	}
+	if l.Swept == 0 {
+		polled = clock.Now() // at first contact, the oldest first
+	}
+	unsaved := 0 // pages whose end no cursor tells yet
+	for _, r := range roots {
+		if r.prefix < l.Root {
 			continue
 		}
-		if root > l.Root {
-			l.Root, l.After = root, s.firstKey(root)
+		if r.prefix > l.Root || l.After == "" {
+			l.Root, l.After = r.prefix, s.firstKey(r)
 		}
-		err := s.store.list(ctx, root, l.After, func(objects []object) error {
-			l.After = objects[len(objects)-1].key
-			page := &sources.LanePage{Next: l.cursor(), Requests: 1}
-			for _, o := range objects {
-				s.remember(o.key)
-				if s.wanted(o) && !o.modified.Before(known) {
-					page.Lanes = append(page.Lanes, lane(o))
-				}
+		err := s.store.list(ctx, r.prefix, l.After, func(objects []object) error {
+			if err := poll(); err != nil {
+				return err
 			}
-			return give(yield, page)
+			l.After = objects[len(objects)-1].key
+			chosen := s.choose(l, objects)
+			if unsaved++; len(chosen) == 0 && unsaved < saveEvery {
+				return nil
+			}
+			unsaved = 0
+			return s.give(yield, l, chosen, time.Time{})
 		})
 		if err != nil {
 			return err
 		}
 	}
+	l = listing{V: listingVersion, Place: l.Place, From: s.coveredFrom(l), Swept: l.Sweep, Roots: l.Roots}
+	// Whoever takes the last page need not ask for more: it is told before. Were
+	// the page lost, its cursor would be too, and the sweep taken up again.
 	s.mu.Lock()
 	s.swept = true
 	s.mu.Unlock()
-	l = listing{V: listingVersion, Swept: l.Sweep}
-	return give(yield, &sources.LanePage{Next: l.cursor(), Complete: true, CoveredTo: covered(started)})
+	return s.give(yield, l, nil, started)
 }
 
-// recent lists the folders of the days in which files appear now.
-func (s *session) recent(ctx context.Context, l listing, yield func(*sources.LanePage, error) bool) error {
-	started, known := s.env.Clock.Now().UTC(), l.known()
-	roots, err := s.findRoots(ctx)
-	if err != nil {
-		return err
+// coveredFrom is the first day that sweeps have covered once this one is
+// complete.
+func (s *session) coveredFrom(l listing) string {
+	if l.Swept == 0 {
+		return l.Begin
 	}
-	days := []time.Time{started, started.AddDate(0, 0, -1)}
-	if started.Hour() == 23 {
-		days = append(days, started.AddDate(0, 0, 1))
-	}
-	for _, root := range roots {
-		folders := make([]string, 0, 3)
-		for _, day := range days {
-			folders = append(folders, root+day.Format("2006/01/02/"))
-		}
-		if s.isFlat(root) {
-			folders = []string{root}
-		}
-		for _, folder := range folders {
-			err := s.store.list(ctx, folder, s.resume(folder), func(objects []object) error {
-				page := &sources.LanePage{Next: l.cursor(), Requests: 1}
-				for _, o := range objects {
-					s.remember(o.key)
-					if s.wanted(o) && !o.modified.Before(known) {
-						page.Lanes = append(page.Lanes, lane(o))
-					}
-				}
-				return give(yield, page)
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return give(yield, &sources.LanePage{Next: l.cursor(), Complete: true, CoveredTo: covered(started)})
+	return min(l.From, l.Begin)
 }
 
-func give(yield func(*sources.LanePage, error) bool, page *sources.LanePage) error {
+// choose returns the objects that may be log files of the days to collect, and
+// that no earlier sweep has shown.
+func (s *session) choose(l listing, objects []object) []object {
+	return without(objects, func(o object) bool { return !s.wanted(o) || l.shown(o) })
+}
+
+func without(objects []object, drop func(object) bool) []object {
+	var kept []object
+	for _, o := range objects {
+		if !drop(o) {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// give yields a page of the listing; complete is, for its last page, when the
+// listing began.
+func (s *session) give(yield func(*sources.LanePage, error) bool, l listing, objects []object, complete time.Time) error {
+	page := &sources.LanePage{Next: l.cursor(), Requests: s.store.requests()}
+	for _, o := range objects {
+		page.Lanes = append(page.Lanes, sources.Lane{ID: o.key, Hint: o.tag, Once: true})
+	}
+	if !complete.IsZero() {
+		page.Complete = true
+		page.CoveredTo = schemas.Time(complete.Add(-coveredLag).UnixMilli())
+	}
 	if !yield(page, nil) {
 		return errStop
 	}
 	return nil
 }
 
-func lane(o object) sources.Lane { return sources.Lane{ID: o.key, Hint: o.tag, Once: true} }
-
-func covered(listed time.Time) schemas.Time {
-	return schemas.Time(listed.Add(-coveredLag).UnixMilli())
-}
-
-// findRoots returns the folders that hold years: one for each account, region
-// and kind of log, and those of other layouts that directly hold files. They
-// are looked for anew every hour.
-func (s *session) findRoots(ctx context.Context) ([]string, error) {
-	now := s.env.Clock.Now()
-	s.mu.Lock()
-	roots, rooted := s.roots, s.rooted
-	s.mu.Unlock()
-	if len(roots) > 0 && now.Sub(rooted) < rootsEvery {
-		return roots, nil
-	}
-	found := map[string]bool{} // and whether days are folders in it
-	if err := s.explore(ctx, "", 0, maxDepth, found); err != nil {
-		return nil, err
-	}
-	roots = slices.Sorted(maps.Keys(found))
-	s.mu.Lock()
-	s.roots, s.rooted, s.dated = roots, now, found
-	s.mu.Unlock()
-	return roots, nil
-}
-
-var (
-	numberFolder = regexp.MustCompile(`^\d{4}$|^\d{2}$`)
-	logFolder    = regexp.MustCompile(`^CloudTrail(-Insight)?$`)
-)
-
-// explore walks down from the configured place to the folders that hold years.
-// Beside a folder AWSLogs, only other trails' AWSLogs are looked for, within
-// besideDepth levels: a bucket may hold much else.
-func (s *session) explore(ctx context.Context, prefix string, depth, searchTo int, found map[string]bool) error {
-	if depth > maxDepth {
-		return nil
-	}
-	folders, files, err := s.store.folders(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	name := path.Base(prefix)
-	inLogs := strings.Contains("/"+prefix, "/CloudTrail/") || strings.Contains("/"+prefix, "/CloudTrail-Insight/") || logFolder.MatchString(path.Base(s.store.location()))
-	searching, dated := searchTo < maxDepth, false
-	var next []string
-	logs := ""
-	for _, f := range folders {
-		switch child := path.Base(f); {
-		case numberFolder.MatchString(child):
-			files, dated = true, true // years, months or days: all below belongs to this root
-		case strings.HasPrefix(child, "CloudTrail") && !logFolder.MatchString(child), strings.HasPrefix(child, "."):
-			// Digests, and kinds of log that are no audit records.
-		case accountID.MatchString(name) && !logFolder.MatchString(child):
-			// Another service's logs beside CloudTrail's.
-		case child == "AWSLogs":
-			logs = f
-		default:
-			next = append(next, f)
-		}
-	}
-	if files && logs == "" && !searching {
-		found[prefix] = dated
-		if inLogs {
-			return nil
-		}
-	}
-	if logs != "" {
-		if err := s.explore(ctx, logs, depth+1, maxDepth, found); err != nil {
-			return err
-		}
-		searchTo = min(searchTo, depth+besideDepth)
-	}
-	if depth >= searchTo {
-		return nil
-	}
-	for _, f := range next {
-		if err := s.explore(ctx, f, depth+1, searchTo, found); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isFlat says whether a root holds files without folders for days.
-func (s *session) isFlat(root string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.dated[root]
-}
-
 // wanted says whether an object may be a log file of the days to collect.
 func (s *session) wanted(o object) bool {
-	base := path.Base(o.key)
-	if strings.HasPrefix(base, ".") || !strings.HasSuffix(base, ".json.gz") && !strings.HasSuffix(base, ".json") {
+	if !strings.HasSuffix(o.key, ".json.gz") && !strings.HasSuffix(o.key, ".json") {
 		return false
 	}
-	if strings.Contains(o.key, "CloudTrail-Digest") || len(o.key) > sources.MaxLaneID {
+	if len(o.key) > sources.MaxLaneID || s.foreign(o.key) {
 		return false
 	}
-	if s.since.IsZero() {
-		return true
-	}
-	if m := dayFolder.FindStringSubmatch(o.key); m != nil {
-		return m[1] >= s.since.Format("2006/01/02")
-	}
-	return !o.modified.Before(s.since)
+	return dayOf(o) >= s.firstDay()
 }
 
-var dayFolder = regexp.MustCompile(`(?:^|/)(\d{4}/\d{2}/\d{2})/`)
+const dayLayout = "2006/01/02"
+
+// firstDay is the first day to collect; "" for all.
+func (s *session) firstDay() string {
+	if s.since.IsZero() {
+		return ""
+	}
+	return s.since.Format(dayLayout)
+}
+
+var dayInKey = regexp.MustCompile(`(?:^|/)(\d{4}/\d{2}/\d{2})/`)
+
+// dayOf is the day under which an object lies; without such a folder, the day
+// of its last change.
+func dayOf(o object) string {
+	if m := dayInKey.FindStringSubmatch(o.key); m != nil {
+		return m[1]
+	}
+	return o.modified.UTC().Format(dayLayout)
+}
 
 // firstKey is where a sweep of a root begins: before the first day to collect.
-func (s *session) firstKey(root string) string {
-	if s.since.IsZero() || path.Base(root) != path.Base(strings.TrimRight(root, "/0123456789")) {
+func (s *session) firstKey(r root) string {
+	if s.since.IsZero() || !r.dated {
 		return ""
 	}
-	return root + s.since.AddDate(0, 0, -1).Format("2006/01/02/~")
-}
-
-// remember keeps the newest key of each day, for resume.
-func (s *session) remember(key string) {
-	folder := path.Dir(key) + "/"
-	if !dayFolder.MatchString(folder) {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if key > s.newest[folder] {
-		s.newest[folder] = key
-		if len(s.newest) > 4*max(64, len(s.roots)) {
-			s.forget()
-		}
-	}
-}
-
-// forget drops days that recent does not list any more.
-func (s *session) forget() {
-	oldest := s.env.Clock.Now().UTC().AddDate(0, 0, -2).Format("2006/01/02")
-	for f := range s.newest {
-		if m := dayFolder.FindStringSubmatch(f); m != nil && m[1] < oldest {
-			delete(s.newest, f)
-		}
-	}
-}
-
-var keyTime = regexp.MustCompile(`_(\d{8}T\d{4})Z_[^/]*$`)
-
-// resume is the key after which a day's folder need be listed: that of a file
-// lookBehind older than the newest seen.
-func (s *session) resume(folder string) string {
-	s.mu.Lock()
-	key := s.newest[folder]
-	s.mu.Unlock()
-	m := keyTime.FindStringSubmatchIndex(key)
-	if m == nil {
-		return ""
-	}
-	t, err := time.Parse("20060102T1504", key[m[2]:m[3]])
-	if err != nil {
-		return ""
-	}
-	return key[:m[2]] + t.Add(-lookBehind).Format("20060102T1504")
+	return r.prefix + s.firstDay()
 }

@@ -123,7 +123,7 @@ func (m *mapper) source(a *schemas.Activity, s string) {
 
 // canonicalIP returns an address without port, brackets or zone.
 func canonicalIP(s string) (string, bool) {
-	if s == "" || s[0] != '[' && s[0] != ':' && !isHex(s[0]) {
+	if !mayBeIP(s) {
 		return "", false
 	}
 	addr, err := netip.ParseAddr(s)
@@ -139,6 +139,19 @@ func canonicalIP(s string) (string, bool) {
 		return string(b), true
 	}
 	return s, true
+}
+
+// mayBeIP tells names of services from addresses without the parser's error.
+func mayBeIP(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '%':
+			return i > 0 // a zone
+		case !isHex(c) && c != '.' && c != ':' && c != '[' && c != ']':
+			return false
+		}
+	}
+	return s != ""
 }
 
 func isHex(c byte) bool {
@@ -165,13 +178,11 @@ func failed(r *record) bool {
 	if r.errorCode != "" {
 		return true
 	}
-	switch r.eventName {
-	case "ConsoleLogin", "CheckMfa":
-		return text(member(r.responseElements, r.eventName)) == "Failure"
-	case "CredentialChallenge", "CredentialVerification", "UserAuthentication":
-		return text(member(r.serviceEventDetails, r.eventName)) == "Failure"
+	// Sign-ins and service events tell under their own name.
+	if r.eventSource == "signin.amazonaws.com" && text(member(r.responseElements, r.eventName)) == "Failure" {
+		return true
 	}
-	return false
+	return text(member(r.serviceEventDetails, r.eventName)) == "Failure"
 }
 
 // actor sets who authenticated, and whose rights were used when another's.

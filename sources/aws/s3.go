@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 	"github.com/jonboulle/clockwork"
 
 	"weir/internal/fault"
@@ -29,8 +29,10 @@ const (
 	listPage    = 1000
 	dialTime    = 10 * time.Second
 	headerTime  = 30 * time.Second
-	stallTime   = time.Minute // without a byte, a body is given up
-	maxListings = 100_000     // pages of one listing
+	listTime    = 2 * time.Minute // for one page of a listing
+	stallTime   = time.Minute     // without a byte, a body is given up
+	maxListings = 100_000         // pages of one listing
+	maxAnswer   = 8 << 20         // bytes of an answer that is no log file
 )
 
 // s3Store is a bucket's prefix.
@@ -40,12 +42,18 @@ type s3Store struct {
 	prefix string
 	owner  *string
 	env    sources.Env
+	asked  atomic.Int64
 }
+
+func (s *s3Store) requests() int64 { return s.asked.Swap(0) }
 
 func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3Store, error) {
 	client := awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTime }).
-		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = headerTime })
+		WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = headerTime
+			t.MaxIdleConnsPerHost = 2 * parallel
+		})
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		// Retrying is the runner's.
@@ -64,12 +72,13 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 	if err != nil {
 		return nil, fault.New(fault.Auth, "loading AWS credentials: %w", err)
 	}
+	ac.HTTPClient = bounded{ac.HTTPClient} // not before: AWS_CA_BUNDLE needs the client itself
 	if ac.Region == "" {
 		ac.Region = "us-east-1"
 	}
 	if cfg.Auth.RoleARN != "" {
 		ac.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(ac), cfg.Auth.RoleARN, func(o *stscreds.AssumeRoleOptions) {
-			o.RoleSessionName = "weir-" + env.Instance
+			o.RoleSessionName = sessionName(env.Instance)
 			if cfg.Auth.ExternalID != "" {
 				o.ExternalID = aws.String(cfg.Auth.ExternalID)
 			}
@@ -86,6 +95,34 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 		}
 	})
 	return s, nil
+}
+
+// sessionName is what the role's sessions are called in the organization's own
+// trail.
+func sessionName(instance string) string {
+	name := []byte("weir-" + instance)
+	for i, c := range name {
+		if !strings.ContainsRune("+=,.@-_", rune(c)) && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			name[i] = '-'
+		}
+	}
+	return string(name[:min(len(name), 64)])
+}
+
+// bounded bounds every answer but a log file, which is bounded where it is read.
+type bounded struct{ client aws.HTTPClient }
+
+// Do implements aws.HTTPClient.
+func (b bounded) Do(r *http.Request) (*http.Response, error) {
+	resp, err := b.client.Do(r)
+	if err != nil || resp.StatusCode < 300 && r.Method == http.MethodGet && !r.URL.Query().Has("list-type") {
+		return resp, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	return resp, err
 }
 
 // configured resolves the configured keys each time the SDK asks.
@@ -117,20 +154,29 @@ func (s *s3Store) location() string { return s.bucket + "/" + strings.TrimSuffix
 func (s *s3Store) folders(ctx context.Context, prefix string) (names []string, files bool, err error) {
 	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: aws.String(s.prefix + prefix), Delimiter: aws.String("/"), MaxKeys: aws.Int32(listPage), ExpectedBucketOwner: s.owner}
 	for range maxListings {
-		out, err := s.client.ListObjectsV2(ctx, in)
+		out, err := s.listPage(ctx, in)
 		if err != nil {
-			return nil, false, s.fault("listing folders of s3://"+s.bucket+"/"+s.prefix+prefix, err)
+			return nil, false, awsFault("listing folders of s3://"+s.bucket+"/"+s.prefix+prefix, err)
 		}
 		for _, p := range out.CommonPrefixes {
 			names = append(names, strings.TrimPrefix(aws.ToString(p.Prefix), s.prefix))
 		}
-		files = files || len(out.Contents) > 0
+		for _, o := range out.Contents {
+			files = files || !strings.HasSuffix(aws.ToString(o.Key), "/") // a marker of the folder itself
+		}
 		if !aws.ToBool(out.IsTruncated) {
 			return names, files, nil
 		}
 		in.ContinuationToken = out.NextContinuationToken
 	}
 	return nil, false, fault.New(fault.Transient, "listing folders of s3://%s/%s: no end after %d pages", s.bucket, s.prefix+prefix, maxListings)
+}
+
+func (s *s3Store) listPage(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListObjectsV2Output, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	s.asked.Add(1)
+	return s.client.ListObjectsV2(ctx, in)
 }
 
 func (s *s3Store) list(ctx context.Context, prefix, after string, page func([]object) error) error {
@@ -140,9 +186,9 @@ func (s *s3Store) list(ctx context.Context, prefix, after string, page func([]ob
 	}
 	var objects []object
 	for {
-		out, err := s.client.ListObjectsV2(ctx, in)
+		out, err := s.listPage(ctx, in)
 		if err != nil {
-			return s.fault("listing s3://"+s.bucket+"/"+s.prefix+prefix, err)
+			return awsFault("listing s3://"+s.bucket+"/"+s.prefix+prefix, err)
 		}
 		objects = objects[:0]
 		for _, o := range out.Contents {
@@ -170,6 +216,7 @@ func (s *s3Store) list(ctx context.Context, prefix, after string, page func([]ob
 
 func (s *s3Store) open(ctx context.Context, key string) (*reader, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	// Runs only while bytes are waited for, not while the page before is stored.
 	stall := s.env.Clock.AfterFunc(stallTime, func() { cancel(fmt.Errorf("nothing received for %s", stallTime)) })
 	end := func() {
 		stall.Stop()
@@ -178,18 +225,28 @@ func (s *s3Store) open(ctx context.Context, key string) (*reader, error) {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: aws.String(s.prefix + key), ExpectedBucketOwner: s.owner})
 	if err != nil {
 		end()
-		return nil, s.fault("reading s3://"+s.bucket+"/"+s.prefix+key, err)
+		err = awsFault("reading s3://"+s.bucket+"/"+s.prefix+key, err)
+		if fault.Of(err) == fault.Permanent {
+			// The bucket's fault: the stream stops, and the file is not parked.
+			err = fault.New(fault.Forbidden, "%w", err)
+		}
+		return nil, err
 	}
 	r := &reader{
 		tag: fmt.Sprintf("%s-%d", strings.Trim(aws.ToString(out.ETag), `"`), aws.ToInt64(out.ContentLength)), size: -1,
 		unchanged: func() error { return nil },
 	}
+	stall.Stop()
 	if out.ContentLength != nil {
 		r.size = *out.ContentLength
 	}
 	r.body = readerFunc(func(p []byte) (int, error) {
-		n, err := out.Body.Read(p)
 		stall.Reset(stallTime)
+		defer stall.Stop()
+		n, err := out.Body.Read(p)
+		if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return n, err
 	})
 	r.close = func() error {
@@ -204,39 +261,3 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 var _ io.Reader = readerFunc(nil)
-
-// errorClasses are the classes of AWS error codes; the code decides, not the
-// HTTP status, which differs between services.
-var errorClasses = map[string]fault.Class{
-	"Throttling": fault.Throttled, "ThrottlingException": fault.Throttled, "ThrottledException": fault.Throttled,
-	"RequestThrottledException": fault.Throttled, "TooManyRequestsException": fault.Throttled, "RequestLimitExceeded": fault.Throttled,
-	"BandwidthLimitExceeded": fault.Throttled, "RequestThrottled": fault.Throttled, "SlowDown": fault.Throttled,
-	"ExpiredToken": fault.Transient, "ExpiredTokenException": fault.Transient, "RequestExpired": fault.Transient,
-	"InvalidClientTokenId": fault.Auth, "UnrecognizedClientException": fault.Auth, "InvalidAccessKeyId": fault.Auth, "SignatureDoesNotMatch": fault.Auth,
-	"AccessDenied": fault.Forbidden, "AccessDeniedException": fault.Forbidden,
-	"NoSuchBucket": fault.Permanent, "PermanentRedirect": fault.Permanent, "AuthorizationHeaderMalformed": fault.Permanent,
-	"NoSuchKey": fault.BadData, "InvalidObjectState": fault.BadData,
-}
-
-// fault classes an SDK error.
-func (s *s3Store) fault(doing string, err error) error {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		if strings.Contains(err.Error(), "get credentials") || strings.Contains(err.Error(), "failed to refresh cached credentials") {
-			return fault.New(fault.Auth, "%s: no usable credentials: %w", doing, err)
-		}
-		return fault.New(fault.Transient, "%s: %w", doing, err)
-	}
-	class, ok := errorClasses[api.ErrorCode()]
-	switch {
-	case !ok:
-		class = fault.Transient
-	case class == fault.Forbidden && strings.Contains(strings.ToLower(api.ErrorMessage()), "kms"):
-		class = fault.BadData // this object's key is denied: the others go on
-	case class == fault.Permanent && api.ErrorCode() != "NoSuchBucket":
-		return fault.New(class, "%s: wrong region; set region= in cloudtrail.url: %w", doing, err)
-	case class == fault.Throttled:
-		return fault.After(class, 2*time.Second, "%s: %w", doing, err)
-	}
-	return fault.New(class, "%s: %w", doing, err)
-}

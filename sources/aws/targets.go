@@ -140,7 +140,7 @@ func (t *targetList) nested(v string, depth int) {
 			inner = list
 		}
 		if e := elements(inner); e.s != "" {
-			for item, ok := e.next(); ok && t.n < maxTargets; item, ok = e.next() {
+			for item, ok := e.next(); ok; item, ok = e.next() {
 				t.parameter(item, depth)
 			}
 			continue
@@ -213,42 +213,47 @@ var resourceKinds = map[string]string{
 
 // arnKind is target_kind by an ARN's service and resource.
 func arnKind(arn string) string {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
+	service, resource, ok := cutARN(arn)
+	if !ok {
 		return "other"
 	}
-	resource := parts[5]
-	switch parts[2] {
+	switch service {
 	case "iam":
-		for prefix, kind := range iamKinds {
-			if strings.HasPrefix(resource, prefix) {
-				return kind
-			}
-		}
-	case "sts":
-		return "session"
+		kind, _, _ := strings.Cut(resource, "/")
+		return first(iamKinds[kind], "other")
 	case "s3":
 		if strings.IndexByte(resource, '/') >= 0 {
 			return "file"
 		}
 		return "bucket"
-	case "kms", "secretsmanager":
-		return "credential"
-	case "dynamodb":
-		return "record"
-	case "ecr", "codecommit":
-		return "repository"
-	case "organizations":
-		return "org"
-	case "cloudtrail":
-		return "policy"
 	}
-	return "other"
+	return first(serviceKinds[service], "other")
 }
 
+// cutARN returns the service and the resource that an ARN names.
+func cutARN(arn string) (service, resource string, ok bool) {
+	for i := range 5 { // arn, partition, service, region, account
+		var part string
+		if part, arn, ok = strings.Cut(arn, ":"); !ok {
+			return "", "", false
+		}
+		if i == 2 {
+			service = part
+		}
+	}
+	return service, arn, true
+}
+
+// iamKinds is target_kind by the first part of an IAM resource.
 var iamKinds = map[string]string{
-	"user/": "account", "role/": "role", "policy/": "policy", "group/": "group", "root": "account", "mfa/": "credential",
-	"saml-provider/": "domain", "oidc-provider/": "domain", "instance-profile/": "role",
+	"user": "account", "role": "role", "policy": "policy", "group": "group", "root": "account", "mfa": "credential",
+	"saml-provider": "domain", "oidc-provider": "domain", "instance-profile": "role",
+}
+
+// serviceKinds is target_kind by an ARN's service.
+var serviceKinds = map[string]string{
+	"sts": "session", "kms": "credential", "secretsmanager": "credential", "dynamodb": "record",
+	"ecr": "repository", "codecommit": "repository", "organizations": "org", "cloudtrail": "policy",
 }
 
 // parameterKind is target_kind by the name of a parameter; "" when the name
@@ -265,8 +270,8 @@ var parameterKinds = map[string]string{
 	"trailName": "policy", "permissionSetArn": "policy", "sAMLProviderArn": "domain",
 }
 
-// changes records what a call set: its parameters, but for the one that names
-// the target. CloudTrail holds no former values.
+// changes records what a call set: its parameters, but for those that name a
+// target. CloudTrail holds no former values.
 func (m *mapper) changes(a *schemas.Activity, r *record, skip string) {
 	var names, values [maxChanges]string
 	n := 0
@@ -282,7 +287,7 @@ func (m *mapper) changes(a *schemas.Activity, r *record, skip string) {
 		if s == "" && (v[0] == '{' || v[0] == '[') && len(v) > 2 {
 			s = v
 		}
-		if s = visible(s); s == "" {
+		if s = visible(s); s == "" || isTarget(a, s) {
 			continue
 		}
 		names[n], values[n] = clip(name), clip(s)
@@ -309,6 +314,20 @@ func (m *mapper) changes(a *schemas.Activity, r *record, skip string) {
 	at = len(m.strings)
 	m.strings = append(m.strings, values[:n]...)
 	a.ChangeNew = m.list(at)
+}
+
+// isTarget says whether a value names one of the row's targets: as a whole, or
+// as the last part of its ARN.
+func isTarget(a *schemas.Activity, s string) bool {
+	for i, id := range a.TargetIDs {
+		if s == id || s == a.TargetNames[i] {
+			return true
+		}
+		if rest, ok := strings.CutSuffix(id, s); ok && len(rest) > 0 && (rest[len(rest)-1] == '/' || rest[len(rest)-1] == ':') {
+			return true
+		}
+	}
+	return false
 }
 
 // clip shortens a value to what a change entry may hold, at a character's edge.

@@ -34,37 +34,59 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	bin := find(t)
+	var err error
+	for range 3 { // another process may take the port first
+		s := &Server{AccessKey: rand.Text(), SecretKey: rand.Text(), Bucket: "trail", Region: "us-east-1"}
+		if err = s.start(t, bin); err == nil {
+			return s
+		}
+	}
+	t.Fatal(err)
+	return nil
+}
+
+// start runs the server on a free port, and makes the bucket.
+func (s *Server) start(t testing.TB, bin string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
-	s := &Server{Endpoint: "http://" + addr, AccessKey: rand.Text(), SecretKey: rand.Text(), Bucket: "trail", Region: "us-east-1"}
-	dir := t.TempDir()
-	cmd := exec.Command(bin, "--port", addr, "posix", dir)
+	s.Endpoint = "http://" + addr
+	cmd := exec.Command(bin, "--port", addr, "posix", t.TempDir())
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey, "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() {
 		_ = cmd.Wait()
-	})
+		close(ended)
+	}()
+	stop := func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	t.Cleanup(stop)
 	s.client = s3.New(s3.Options{
 		Region: s.Region, BaseEndpoint: aws.String(s.Endpoint), UsePathStyle: true,
 		Credentials:                credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 	})
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		_, err := s.client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket})
 		if err == nil {
-			return s
+			return nil
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the S3 server does not answer: %v\n%s", err, log.String())
+		select {
+		case <-time.After(50 * time.Millisecond):
+			continue
+		case <-ended:
+		case <-deadline:
+			stop()
 		}
-		time.Sleep(50 * time.Millisecond)
+		return fmt.Errorf("the S3 server does not answer: %w\n%s", err, log.String())
 	}
 }
 

@@ -7,20 +7,27 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"weir/configs"
 	"weir/pipeline"
 	"weir/schemas"
 )
+
+// state opens the configured state for reading.
+func (f configFlag) state(ctx context.Context) (*configs.Config, pipeline.State, error) {
+	cfg, err := f.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	return cfg, st, err
+}
 
 type statusCmd struct{ configFlag }
 
 // Run implements the command.
 func (r *statusCmd) Run(c *console) error {
-	cfg, err := r.load()
-	if err != nil {
-		return err
-	}
 	ctx := context.Background() //nolint:forbidigo // this is the root
-	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	cfg, st, err := r.state(ctx)
 	if err != nil {
 		return err
 	}
@@ -108,12 +115,8 @@ type deadletterListCmd struct {
 
 // Run implements the command.
 func (r *deadletterListCmd) Run(c *console) error {
-	cfg, err := r.load()
-	if err != nil {
-		return err
-	}
 	ctx := context.Background() //nolint:forbidigo // this is the root
-	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	_, st, err := r.state(ctx)
 	if err != nil {
 		return err
 	}
@@ -146,12 +149,8 @@ type deadletterShowCmd struct {
 
 // Run implements the command.
 func (r *deadletterShowCmd) Run(c *console) error {
-	cfg, err := r.load()
-	if err != nil {
-		return err
-	}
 	ctx := context.Background() //nolint:forbidigo // this is the root
-	st, err := pipeline.ReadState(ctx, cfg.Agent.DataDir)
+	_, st, err := r.state(ctx)
 	if err != nil {
 		return err
 	}

@@ -234,7 +234,8 @@ func TestHealth(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, _ := get("/readyz")
 		_, metrics := get("/metrics")
-		return code == 200 && strings.Contains(metrics, `weir_rows_total{instance="trail",stream="activities"} 50`)
+		return code == 200 && strings.Contains(metrics, `weir_rows_total{instance="trail",stream="activities"} 50`) &&
+			strings.Contains(metrics, "weir_lag_seconds") // set at the end of a round
 	}, 30*time.Second, 50*time.Millisecond)
 	code, body := get("/healthz")
 	require.Equal(t, 200, code)

@@ -126,13 +126,17 @@ func canonicalIP(s string) (string, bool) {
 	if !mayBeIP(s) {
 		return "", false
 	}
-	addr, err := netip.ParseAddr(s)
+	var addr netip.Addr
+	var err error
+	if strings.Count(s, ":") == 1 || strings.Contains(s, "]:") {
+		var ap netip.AddrPort
+		ap, err = netip.ParseAddrPort(s)
+		addr = ap.Addr()
+	} else {
+		addr, err = netip.ParseAddr(strings.Trim(s, "[]"))
+	}
 	if err != nil {
-		if ap, err := netip.ParseAddrPort(s); err == nil {
-			addr = ap.Addr()
-		} else if addr, err = netip.ParseAddr(strings.Trim(s, "[]")); err != nil {
-			return "", false
-		}
+		return "", false
 	}
 	var buf [64]byte
 	if b := addr.Unmap().WithZone("").AppendTo(buf[:0]); string(b) != s {

@@ -1,10 +1,11 @@
 // Package sources is the contract between Weir and its connectors: what a
 // connector declares, how it lists lanes, and how it yields pages of rows.
 //
-// A connector knows schemas, this package and the HTTP layer, and nothing else:
-// no Arrow, no sinks, no agent, no other connector. It owns no goroutine that
-// outlives a call. It never sleeps, retries, counts or logs: it returns an
-// error with a class (package fault), and whoever runs it decides.
+// A connector knows schemas, this package, the HTTP layer (sources/httpx) and
+// the ways to authenticate (sources/auth), and nothing else: no Arrow, no
+// sinks, no agent, no other connector. It owns no goroutine that outlives a
+// call. It never sleeps, retries, counts or logs: it returns an error with a
+// class (package fault), and whoever runs it decides.
 package sources
 
 import (
@@ -16,34 +17,86 @@ import (
 
 	"weir/internal/setting"
 	"weir/schemas"
+	"weir/sources/auth"
+	"weir/sources/httpx"
 )
 
 // Connector is what Weir knows of an app without credentials. Adding an app is
 // one package that has one of these, and one line in sources/registry.
 type Connector struct {
-	App     string                // value of the app column, and of `app:` in the configuration
-	Title   string                // the vendor's own name of it
-	Streams []StreamInfo          // all it can collect
-	Config  func() setting.Struct // the connector's part of an instance's configuration, new, holding the defaults
-	Open    func(ctx context.Context, env Env, cfg setting.Struct) (Session, error)
+	App          string       // value of the app column, and of `app:` in the configuration
+	Title        string       // the vendor's own name of it
+	Streams      []StreamInfo // all it can collect
+	Capabilities []Capability // what an instance's credentials may allow, in the order of the docs
+	Hosts        []Host       // where requests go, for firewalls
+	Limits       []string     // the vendor's limits and gaps an operator should know, a sentence each
+
+	Config func() setting.Struct // the connector's part of an instance's configuration, new, holding the defaults
+	Open   func(ctx context.Context, env Env, cfg setting.Struct) (Session, error)
+
+	// Consent describes how a person grants access in a browser (`weir
+	// connect`), as the configuration asks; nil, nil when its credentials need
+	// no consent. A nil func: the app has none.
+	Consent func(env Env, cfg setting.Struct) (*auth.Consent, error)
 }
+
+// Capability is something that credentials may or may not allow. A stream's own
+// capability has the stream's name; parts of it are named "stream/part".
+type Capability struct {
+	Name    string
+	Doc     string   // what works with it, in a sentence
+	Scopes  []string // what to grant, in the vendor's words, one way a line: "OAuth scope read:audit_log"
+	Where   string   // where to grant it
+	Edition string   // the vendor's edition it needs; "" any
+}
+
+// Host is a place that the connector sends requests to.
+type Host struct{ Name, For string }
 
 // Env is what a session gets from the agent.
 type Env struct {
 	Instance string
 	Clock    clockwork.Clock
+	HTTP     *httpx.Base // makes clients that obey the instance's proxy and CA, are counted and dumped
+	Vault    auth.Vault  // tokens granted by consent, encrypted at rest
 }
 
 // Session is one instance's open connection. It holds only immutable settings
-// and clients, and is safe for concurrent use.
+// and clients, and is safe for concurrent use. Opening one makes no request.
 type Session interface {
 	// Tenant returns the vendor's own id of the organization, or "" while it
 	// cannot be known yet. It is pinned: another id later stops the instance.
 	Tenant(ctx context.Context) (string, error)
+	// Identity returns whom the vendor takes the credentials for. It is asked
+	// before each round of a scan.
+	Identity(ctx context.Context) (Identity, error)
+	// Probe makes the cheapest request that shows whether the credentials
+	// allow a capability. nil: it works. fault.Forbidden: a scope or role is
+	// missing, which the error names. fault.NotLicensed: the vendor's plan
+	// lacks it. Any other error: it is failing.
+	Probe(ctx context.Context, capability string) error
 	// Streams returns the streams this session can run, in the order of
 	// Connector.Streams.
 	Streams() []Stream
 }
+
+// Identity is whom the vendor takes the credentials for.
+type Identity struct {
+	ID, Name string
+	Kind     IdentityKind
+	Roles    []string // roles or scopes held, sorted; what it may see depends on them
+}
+
+// IdentityKind says what sort of identity credentials belong to.
+type IdentityKind string
+
+// Kinds of identities. A person's credentials end with the person's account.
+const (
+	IdentityApp     IdentityKind = "app"
+	IdentityService IdentityKind = "service"
+	IdentityPerson  IdentityKind = "person"
+	IdentityUnknown IdentityKind = "unknown"
+)
 
 // Shape says how a stream collects.
 type Shape string
@@ -57,12 +110,18 @@ const (
 type StreamInfo struct {
 	Name     string        // "activities"
 	Shape    Shape         //
-	Tables   []string      // the tables it fills
-	Every    time.Duration // default interval between polls
+	Tables   []string      // the tables it fills; an entity table is filled by one stream only
+	Every    time.Duration // default interval between polls; of a scan with a Delta, between deltas
 	Lateness time.Duration // how long after it happened an event may still appear
 	Keep     time.Duration // how long done Once lanes and seen ids are kept: as long as the listing may show a lane again, and more
 	Mutable  bool          // the vendor rewrites records under their id
+	Off      bool          // not collected unless the configuration enables it
 	Doc      string        // what it collects, in a sentence
+
+	// Of scans.
+	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete
+	Keyset    bool          // the listing cannot skip a row that exists, so one complete round without a key proves it gone; else two are needed
+	Mapping   int           // version of the mapping: rows that differ under another version are "remapped", not "updated"
 }
 
 // Cursor is a place in a listing or a lane: opaque to everybody but its
@@ -79,9 +138,14 @@ const (
 // Lane is the smallest thing with a cursor: a whole stream, an account and
 // region, a drive, one log file.
 type Lane struct {
-	ID   string // unique within the stream, stable
-	Hint string // what Read needs beside the ID (etag, size, url); another hint than last time starts a Once lane again
-	Once bool   // finite: done at its last page, and kept as done for StreamInfo.Keep
+	ID string // unique within the stream, stable
+	// Hint is what Read needs beside the ID (etag, size, url), or what tells
+	// that the lane's content has changed. Another hint than last time starts
+	// a Once lane again. A scan's lane whose hint is not empty and the same as
+	// at its last complete reading is not read again until FullEvery has
+	// passed: its rows stand.
+	Hint string
+	Once bool // finite: done at its last page, and kept as done for StreamInfo.Keep
 }
 
 // Stream is one kind of collection of an open session.
@@ -91,16 +155,43 @@ type Stream struct {
 	// Lanes lists the stream's lanes, page by page, from a listing cursor. A
 	// lane that is listed again is not read again, unless it is no Once lane
 	// or its Hint changed. nil: the stream is one lane with ID "".
+	//
+	// A scan's listing begins at "" in every round; what a complete listing
+	// does not show any more is gone, with all its rows.
 	Lanes func(ctx context.Context, c Cursor) iter.Seq2[*LanePage, error]
 
 	// Read yields a lane's pages from a cursor. The Next of any page, given to
 	// a later call, resumes after that page. After a yielded error the sequence
 	// ends; pages yielded before it stand.
 	//
+	// A scan's lane is read from "" in every round, to a page without More: then
+	// it has shown all that exists in it.
+	//
 	// A page and all its rows belong to the connector again when the loop body
 	// returns: buffers may be reused.
 	Read func(ctx context.Context, l Lane, c Cursor) iter.Seq2[*Page, error]
+
+	// Delta, of a scan, yields what changed in a lane since a cursor: the Delta
+	// of the last page of a complete Read, or the Next of an earlier Delta. An
+	// error of class fault.Expired has the lane read anew. nil: there is no
+	// such feed.
+	Delta func(ctx context.Context, l Lane, c Cursor) iter.Seq2[*Page, error]
+
+	// Ask, of a scan, asks the vendor for one row by its key (the key columns
+	// after instance, in the table's order). nil: the vendor cannot be asked.
+	Ask func(ctx context.Context, table string, key []string) (Answer, error)
 }
+
+// Answer says what the vendor knows of a row that a round did not show.
+type Answer string
+
+// Answers.
+const (
+	Exists      Answer = "exists"
+	Deleted     Answer = "deleted"
+	SoftDeleted Answer = "soft_deleted"
+	Unsure      Answer = "unsure" // cannot be told: also for tables that cannot be asked for
+)
 
 // LanePage is one page of a listing.
 type LanePage struct {
@@ -122,8 +213,21 @@ type Page struct {
 	// Watermark is the time before which this lane is complete, where the
 	// vendor's order proves it. Zero: unknown.
 	Watermark schemas.Time
-	Requests  int64
-	Bytes     int64 // received, as transferred
+	// Gone are rows that a delta or the vendor says do not exist any more.
+	Gone []Gone
+	// Delta is, on the last page of a scan lane's Read, where its Delta begins.
+	Delta Cursor
+	// Requests and Bytes count what did not go through httpx, which counts by
+	// itself.
+	Requests int64
+	Bytes    int64 // received, as transferred
+}
+
+// Gone names a row that does not exist any more.
+type Gone struct {
+	Table  string
+	Key    []string // the key columns after instance, in the table's order
+	Reason string   // removed_reason: deleted access_lost soft_deleted unknown
 }
 
 // Reject is a record that was received but could not be mapped. It is kept

@@ -12,13 +12,14 @@ import (
 type Class string
 
 const (
-	Transient Class = "transient"      // try again later; the class of every error that has none
-	Throttled Class = "throttled"      // the vendor asks to wait: no failure
-	Auth      Class = "auth"           // the credentials are refused: the instance stops until they change
-	Forbidden Class = "forbidden"      // a right is missing: the stream stops, the others go on
-	Expired   Class = "cursor_expired" // the cursor is no longer known: start again, leave a gap record
-	BadData   Class = "bad_data"       // the object will not get better: park it, go on with the rest
-	Permanent Class = "permanent"      // nothing but a person can help
+	Transient   Class = "transient"      // try again later; the class of every error that has none
+	Throttled   Class = "throttled"      // the vendor asks to wait: no failure
+	Auth        Class = "auth"           // the credentials are refused: the instance stops until they change
+	Forbidden   Class = "forbidden"      // a right is missing: the stream stops, the others go on
+	NotLicensed Class = "not_licensed"   // the vendor's plan lacks it: the stream stops, the others go on
+	Expired     Class = "cursor_expired" // the cursor is no longer known: start again, leave a gap record
+	BadData     Class = "bad_data"       // the object will not get better: park it, go on with the rest
+	Permanent   Class = "permanent"      // nothing but a person can help
 )
 
 // Fault is an error with a class.

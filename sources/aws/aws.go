@@ -255,4 +255,15 @@ func (s *session) Tenant(ctx context.Context) (string, error) {
 	return "", nil
 }
 
+// Identity implements sources.Session.
+func (s *session) Identity(context.Context) (sources.Identity, error) {
+	return sources.Identity{Kind: sources.IdentityUnknown}, nil
+}
+
+// Probe implements sources.Session.
+func (s *session) Probe(ctx context.Context, _ string) error {
+	_, err := s.findRoots(ctx)
+	return err
+}
+
 var organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)

@@ -152,7 +152,7 @@ func probed(err error, c sources.Capability) (state string, works bool) {
 }
 
 func whoIs(id sources.Identity) string {
-	name := orNone(id.Name, "an identity without a name")
+	name := orNone(id.Name, "somebody: the vendor does not say whose the credentials are")
 	if id.ID != "" && id.ID != id.Name {
 		name += " (" + id.ID + ")"
 	}

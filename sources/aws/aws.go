@@ -265,8 +265,8 @@ func (s *session) Tenant(ctx context.Context) (string, error) {
 }
 
 // Identity implements sources.Session.
-func (s *session) Identity(context.Context) (sources.Identity, error) {
-	return sources.Identity{Kind: sources.IdentityUnknown}, nil
+func (s *session) Identity(ctx context.Context) (sources.Identity, error) {
+	return s.store.identity(ctx)
 }
 
 // Probe implements sources.Session.

@@ -1,10 +1,11 @@
-// Package sourcetest is the suite that every connector must pass. A connector is
-// held against the sandbox: what it collects must equal what is true.
-package sourcetest
+// Package rowtest has rows of any table as plain values, so that tests can
+// compare what was collected, what a sink holds, and what is true.
+package rowtest
 
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -38,24 +39,92 @@ func ours(t *schemas.Table, column string) bool {
 	return t.Column(column) == nil
 }
 
-// Truth puts one table's rows by key. It reports keys that occur twice.
-func Truth(t *schemas.Table, rows *schemas.Rows) (Table, error) {
+// List returns one table's rows.
+func List(t *schemas.Table, rows *schemas.Rows) (out []Row) {
+	f := slice(t, rows)
+	for k := range f.Len() {
+		row := Row{}
+		fields(row, f.Index(k))
+		out = append(out, row)
+	}
+	return out
+}
+
+// ByKey puts one table's rows by key. A key that occurs twice is an error.
+func ByKey(t *schemas.Table, rows *schemas.Rows) (Table, error) {
 	out := Table{}
-	all := reflect.ValueOf(rows).Elem()
-	for i := range all.NumField() {
-		if slices.Index(schemas.Tables(), t) != i {
-			continue
-		}
-		f := all.Field(i)
-		for k := range f.Len() {
-			row := Row{}
-			fields(row, f.Index(k))
-			if err := out.add(t, row); err != nil {
-				return nil, err
-			}
+	for _, row := range List(t, rows) {
+		if err := out.add(t, row); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// slice is the field of rows that holds a table's: the order of the fields is
+// that of the tables.
+func slice(t *schemas.Table, rows *schemas.Rows) reflect.Value {
+	return reflect.ValueOf(rows).Elem().Field(slices.Index(schemas.Tables(), t))
+}
+
+// awkward texts break encoders.
+var awkward = []string{"", "", "plain", `{"a": "\u0000", "b": [1, 2]}`, "\x00", "日本語", "\ufffd", "a'b\"c\\d\te", strings.Repeat("0123456789abcde\n", 1024)}
+
+// Fill gives a table n random rows. Times are within the day that begins at day,
+// or unknown where they may be; the text of a few is not UTF-8 if bad.
+func Fill(r *rand.Rand, t *schemas.Table, rows *schemas.Rows, n int, day schemas.Time, bad bool) {
+	f := slice(t, rows)
+	f.Set(reflect.MakeSlice(f.Type(), n, n))
+	for j := range n {
+		fillRow(r, t, f.Index(j), j, day, bad)
+	}
+}
+
+func fillRow(r *rand.Rand, t *schemas.Table, v reflect.Value, n int, day schemas.Time, bad bool) {
+	text := func() string {
+		if bad && r.IntN(20) == 0 {
+			return "ab\xc3"
+		}
+		return awkward[r.IntN(len(awkward))]
+	}
+	for i := range v.NumField() {
+		f, sf := v.Field(i), v.Type().Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("col"), ",")
+		c := t.Column(name)
+		switch p := f.Addr().Interface().(type) {
+		case *string:
+			switch {
+			case c.Key:
+				*p = fmt.Sprintf("%s %d", text(), n)
+			case len(c.Enum) > 0:
+				*p = c.Enum[r.IntN(len(c.Enum))]
+			default:
+				*p = text()
+			}
+		case *[]string:
+			size := r.IntN(4)
+			if strings.HasPrefix(name, "target_") || strings.HasPrefix(name, "change_") {
+				size = n % 3 // lists that must be of one length
+			}
+			for range size {
+				*p = append(*p, text())
+			}
+		case *int32:
+			*p = int32(r.IntN(5) - 1)
+		case *int64:
+			*p = r.Int64() - 1<<62
+		case *schemas.Time:
+			if !c.Nullable || r.IntN(3) > 0 {
+				*p = day + schemas.Time(r.Int64N(dayMS))
+			}
+		case *schemas.Opt[bool]:
+			*p = schemas.Opt[bool]{Value: r.IntN(2) == 0, Known: r.IntN(3) > 0}
+		case *schemas.Opt[int64]:
+			*p = schemas.Opt[int64]{Value: r.Int64(), Known: r.IntN(3) > 0}
+		default:
+			fillRow(r, t, f, n, day, bad) // Diff
+		}
+	}
 }
 
 func fields(row Row, v reflect.Value) {

@@ -194,8 +194,7 @@ func Lake(ctx context.Context, dir string, t *schemas.Table, instance string) (T
 	for _, row := range log {
 		key := keyOf(t, row)
 		old, ok := out[key]
-		switch {
-		case !ok || row["version"].(int64) > old["version"].(int64):
+		if !ok || row["version"].(int64) > old["version"].(int64) {
 			out[key] = row
 		}
 		if ok && !t.Entity {

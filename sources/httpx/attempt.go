@@ -105,10 +105,7 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 	}
 	resp = &Response{
 		Status: answer.StatusCode, Header: answer.Header, Body: body, Endpoint: cl.endpoint, URL: req.URL, At: at,
-		redact: cl.c.base.redactor,
-	}
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-		resp.Skew = date.Sub(at)
+		Skew: cl.c.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
 	}
 	return resp, transferred, nil
 }

@@ -15,8 +15,8 @@ const (
 	// resetMargin is waited after a window's end: vendors tell it in whole
 	// seconds, some rounded down.
 	resetMargin = time.Second
-	// sameWindow is how far apart two answers may tell the end of one window:
-	// clocks are compared by headers in whole seconds.
+	// sameWindow is how much later another answer may tell the end of the same
+	// window: clocks are compared by headers in whole seconds.
 	sameWindow = 2 * time.Second
 	// firstPark and maxPark bound how long a bucket is parked by throttled
 	// answers that tell no time.
@@ -181,7 +181,7 @@ func (b *bucket) learn(a answer, now time.Time) {
 	case !q.Reset.After(now): // of a window that is over, or without an end
 	case !b.known || q.Reset.After(b.reset.Add(sameWindow)):
 		b.known, b.left, b.reset = true, q.Remaining, q.Reset
-	case q.Reset.After(b.reset.Add(-sameWindow)):
+	default: // of this window, or a late one of the window before: then the end comes early, and a trial shows
 		b.left, b.reset = min(b.left, q.Remaining), earlier(b.reset, q.Reset)
 	}
 }

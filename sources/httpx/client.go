@@ -30,6 +30,7 @@ type Client struct {
 	c       Config
 	root    *url.URL
 	origins map[string]bool // of root and the aliases
+	skew    skew
 
 	mu      sync.Mutex
 	buckets map[string]*bucket

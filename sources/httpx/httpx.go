@@ -130,14 +130,14 @@ type Response struct {
 	Endpoint string // "GET /orgs/{org}/members"
 	URL      *url.URL
 	At       time.Time     // when it arrived, by the agent's clock
-	Skew     time.Duration // the vendor's clock minus the agent's, by the Date header; 0 unknown
+	Skew     time.Duration // the vendor's clock minus the agent's, by Date headers; 0 unknown
 
 	redact *redactor
 }
 
 // LocalTime converts a time of the vendor's clock, such as the end of a quota's
 // window, to the agent's clock. It is late by at most a second and the time the
-// answer took, never early: Date has whole seconds.
+// fastest of the last answers took, never early: Date has whole seconds.
 func (r *Response) LocalTime(t time.Time) time.Time { return t.Add(-r.Skew) }
 
 // Caller is a stream on whose behalf requests are made. It travels in the

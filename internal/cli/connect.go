@@ -39,11 +39,7 @@ func (r *connectCmd) Run(c *console) error {
 	}
 	ctx, stop := c.signals()
 	defer stop()
-	err = r.connect(ctx, c, cfg, cfg.Instances[i])
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return errors.New("interrupted: nothing was changed")
-	}
-	return err
+	return r.connect(ctx, c, cfg, cfg.Instances[i])
 }
 
 func (r *connectCmd) connect(ctx context.Context, c *console, cfg *configs.Config, inst configs.Instance) error {
@@ -68,6 +64,9 @@ func (r *connectCmd) connect(ctx context.Context, c *console, cfg *configs.Confi
 		Show: func(page string, port int) { r.show(ctx, c, page, port) },
 	})
 	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted: nothing was changed")
+		}
 		return err
 	}
 	c.granted(grant)

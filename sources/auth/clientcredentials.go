@@ -42,20 +42,26 @@ func NewClientSecret(c ClientSecret) (*Tokens, error) {
 	}
 	g := &grant{endpoint: ep, clock: c.Clock, scopes: c.Scopes, params: c.Params}
 	g.authenticate = func(form url.Values, header http.Header, _ time.Duration) ([]string, error) {
-		secret, err := c.Secret()
-		if err != nil {
-			return nil, fault.New(fault.Auth, "the client secret: %w", err)
-		}
-		if c.Basic {
-			r := http.Request{Header: header}
-			r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(secret))
-		} else {
-			form.Set("client_id", c.ClientID)
-			form.Set("client_secret", secret)
-		}
-		return []string{secret}, nil
+		return addSecret(form, header, c.ClientID, c.Secret, c.Basic)
 	}
 	return Cached(g.mint, CacheOptions{Clock: c.Clock, Early: c.Early}), nil
+}
+
+// addSecret adds a client's id and secret to a token request, and returns what
+// of it is secret.
+func addSecret(form url.Values, header http.Header, id string, resolve func() (string, error), basic bool) ([]string, error) {
+	secret, err := resolve()
+	if err != nil {
+		return nil, fault.New(fault.Auth, "the client secret: %w", err)
+	}
+	if basic {
+		r := http.Request{Header: header}
+		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+	} else {
+		form.Set("client_id", id)
+		form.Set("client_secret", secret)
+	}
+	return []string{secret}, nil
 }
 
 // PrivateKeyJWT is the client credentials grant with a signed assertion
@@ -85,6 +91,7 @@ type PrivateKeyJWT struct {
 
 const (
 	assertionLife = 5 * time.Minute
+	skewMatters   = 5 * time.Second // by which clocks must differ to be the reason of a refusal
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 )
 
@@ -241,7 +248,7 @@ func (g *grant) request(ctx context.Context, scopes []string) (Token, error) {
 			return Token{}, err
 		case e.code == "invalid_dpop_proof" && !g.bound:
 			g.bound = true
-		case e.code == "invalid_dpop_proof" && skew == 0 && e.skew.Abs() >= time.Second:
+		case e.code == "invalid_dpop_proof" && skew == 0 && e.skew.Abs() >= skewMatters:
 			skew = e.skew // the proof looked old, or of the future
 		case e.code == "use_dpop_nonce" && e.nonce != "" && learned < 2:
 			g.bound, g.nonce = true, e.nonce

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -188,11 +189,12 @@ func (cb *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close")
 	h.Set("X-Content-Type-Options", "nosniff")
 	switch {
 	case r.Host != cb.redirect.Host: // a page elsewhere that had its name point here
 		show(w, http.StatusMisdirectedRequest, "Nothing is here", "This address is not the one that Weir waits at.")
-	case r.Method != http.MethodGet || r.URL.Path != cb.redirect.Path:
+	case r.Method != http.MethodGet || r.URL.Path != cmp.Or(cb.redirect.Path, "/"):
 		show(w, http.StatusNotFound, "Nothing is here", "Weir waits for the vendor's redirect at another path.")
 	default:
 		cb.take(w, r.URL.Query())

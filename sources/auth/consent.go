@@ -195,18 +195,7 @@ func (c *Consent) authenticate(form url.Values, header http.Header) ([]string, e
 		form.Set("client_id", c.ClientID)
 		return nil, nil
 	}
-	secret, err := c.ClientSecret()
-	if err != nil {
-		return nil, fault.New(fault.Auth, "the client secret: %w", err)
-	}
-	if c.Basic {
-		r := http.Request{Header: header}
-		r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(secret))
-	} else {
-		form.Set("client_id", c.ClientID)
-		form.Set("client_secret", secret)
-	}
-	return []string{secret}, nil
+	return addSecret(form, header, c.ClientID, c.ClientSecret, c.Basic)
 }
 
 // authorizeURL is where the person's browser goes.

@@ -171,7 +171,7 @@ func (i *installation) call(ctx context.Context, method string, p httpx.Path) (*
 			return nil, err
 		case r.Status != http.StatusUnauthorized:
 			return r, nil
-		case attempt == 1 && r.Skew.Abs() >= time.Second:
+		case attempt == 1 && r.Skew.Abs() >= skewMatters:
 			skew = r.Skew
 		default:
 			return nil, fault.New(fault.Auth, "%s: GitHub refuses the App's own credentials%s: check the client id %s, its private key and this machine's clock", r.Endpoint, message(r, token), i.ClientID)

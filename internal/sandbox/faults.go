@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"hash/fnv"
 	"math/rand/v2"
 	"net"
@@ -17,6 +18,11 @@ import (
 type decision struct {
 	faults  []*Fault
 	missing []string
+	// Whether a token or a cursor expires is drawn when the vendor asks, so that
+	// a request without one uses up nothing.
+	open  []*faultState
+	since time.Duration
+	now   time.Time
 }
 
 type decisionKey struct{}
@@ -38,6 +44,20 @@ func (d *decision) find(k Kind) *Fault {
 }
 
 func (d *decision) has(k Kind) bool { return d.find(k) != nil }
+
+// expires draws the faults of a kind, the first time that it is asked for.
+func (d *decision) expires(k Kind) bool {
+	rest := d.open[:0]
+	for _, f := range d.open {
+		if f.Kind != k {
+			rest = append(rest, f)
+		} else if f.hit(d.since, d.now) {
+			d.faults = append(d.faults, f.Fault)
+		}
+	}
+	d.open = rest
+	return d.has(k)
+}
 
 // kind is the fault that a request is counted under.
 func (d *decision) kind() Kind {
@@ -65,10 +85,17 @@ func newFaultState(f *Fault, seed, n uint64, tenant string) *faultState {
 
 // decide draws what happens to a request.
 func (s *Server) decide(t *Tenant, r *http.Request) *decision {
-	d := &decision{}
 	now := s.now()
+	d := &decision{since: now.Sub(s.started), now: now}
 	for _, f := range t.faults {
-		if !f.fits(r) || !f.hit(now.Sub(s.started), now) {
+		if !f.fits(r) {
+			continue
+		}
+		if f.Kind == ExpireToken || f.Kind == ExpireCursor {
+			d.open = append(d.open, f)
+			continue
+		}
+		if !f.hit(d.since, d.now) {
 			continue
 		}
 		d.faults = append(d.faults, f.Fault)
@@ -131,7 +158,7 @@ func (f *faultState) hit(age time.Duration, now time.Time) bool {
 	if f.Count > 0 && f.hits >= f.Count {
 		return false
 	}
-	if f.Share < 1 && f.rand.Float64() >= f.Share {
+	if f.Share > 0 && f.Share < 1 && f.rand.Float64() >= f.Share {
 		return false
 	}
 	f.hits++
@@ -157,7 +184,7 @@ func (d *decision) apply(s *Server, t *Tenant, w *recorder, r *http.Request) {
 	}
 	for _, k := range []Kind{Storm, StatusFault} {
 		if f := d.find(k); f != nil {
-			refuse(t, w, r, f.Status)
+			refuse(t, w, r, cmp.Or(f.Status, http.StatusTooManyRequests))
 			return
 		}
 	}

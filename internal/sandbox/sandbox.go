@@ -82,11 +82,11 @@ func (t *Tenant) Violate(rule, detail string) {
 
 // TokenExpired reports whether the scenario has the token that comes with this
 // request expire now. Whoever asks must refuse that very token from then on.
-func (t *Tenant) TokenExpired(r *http.Request) bool { return decided(r).has(ExpireToken) }
+func (t *Tenant) TokenExpired(r *http.Request) bool { return decided(r).expires(ExpireToken) }
 
 // CursorExpired reports whether the scenario has the cursor that comes with
 // this request expire. Ask only if there is one.
-func (t *Tenant) CursorExpired(r *http.Request) bool { return decided(r).has(ExpireCursor) }
+func (t *Tenant) CursorExpired(r *http.Request) bool { return decided(r).expires(ExpireCursor) }
 
 // MissingScopes returns the scopes that the scenario has taken away for now,
 // from all credentials.

@@ -64,9 +64,6 @@ const (
 
 var kinds = []Kind{StatusFault, Storm, Drop, Truncate, HTML, Slow, ExpireToken, ExpireCursor, MissingScope}
 
-// log is how logs show events; a nil scenario changes nothing.
-func (s *Scenario) log() org.Log { return s.Log }
-
 //go:embed scenarios
 var builtin embed.FS
 
@@ -242,8 +239,10 @@ func (r *scenarioReader) duration(at, v string) time.Duration {
 }
 
 func (r *scenarioReader) fault(at string, f *faultFile) Fault {
-	out := Fault{Kind: Kind(f.Kind), App: f.App, Tenant: f.Tenant, Method: f.Method, Endpoint: f.Endpoint, From: r.duration(at+".from", f.From),
-		Until: r.duration(at+".until", f.Until), After: f.After, Share: 1, Count: f.Count, Status: f.Status, For: r.duration(at+".for", f.For), Length: f.Length, Scopes: f.Scopes}
+	out := Fault{
+		Kind: Kind(f.Kind), App: f.App, Tenant: f.Tenant, Method: f.Method, Endpoint: f.Endpoint, From: r.duration(at+".from", f.From),
+		Until: r.duration(at+".until", f.Until), After: f.After, Share: 1, Count: f.Count, Status: f.Status, For: r.duration(at+".for", f.For), Length: f.Length, Scopes: f.Scopes,
+	}
 	if f.Share != nil {
 		out.Share = r.share(at+".share", *f.Share)
 		if out.Share == 0 {
@@ -313,5 +312,6 @@ func (r *scenarioReader) fits(at string, out *Fault, f *faultFile) {
 		if len(out.Scopes) == 0 {
 			r.fail(at, "want scopes")
 		}
+	default:
 	}
 }

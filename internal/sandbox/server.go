@@ -166,9 +166,6 @@ func (s *Server) tenant(app, name, root string) (*Tenant, error) {
 			s.mu.Unlock()
 			return nil, fmt.Errorf("there are %d tenants already", maxTenants)
 		}
-		if s.worlds[name] == nil {
-			s.worlds[name] = new(world)
-		}
 		t = &Tenant{App: app, Name: name, Base: root + "/" + key, Clock: s.o.Clock, Scenario: s.o.Scenario, server: s}
 		for i := range s.o.Scenario.Faults {
 			if f := &s.o.Scenario.Faults[i]; matchName(f.App, app) && matchName(f.Tenant, name) {
@@ -177,13 +174,9 @@ func (s *Server) tenant(app, name, root string) (*Tenant, error) {
 		}
 		s.tenants[key] = t
 	}
-	w := s.worlds[name]
+	w := s.world(name)
 	s.mu.Unlock()
-	w.once.Do(func() {
-		w.World = org.New(org.Options{
-			Name: name, Seed: s.o.Seed, People: s.o.People, Now: s.started, History: s.o.History, EventsPerDay: s.o.EventsPerDay, Log: s.o.Scenario.log(),
-		})
-	})
+	w.make(s, name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.handler == nil {
@@ -195,15 +188,31 @@ func (s *Server) tenant(app, name, root string) (*Tenant, error) {
 
 // World returns an organization as it is now, and makes it if need be.
 func (s *Server) World(name string) (*org.World, error) {
-	for _, v := range s.o.Vendors {
-		t, err := s.tenant(v.App, name, "")
-		if err != nil {
-			return nil, err
-		}
-		t.World.Advance(s.now())
-		return t.World, nil
+	if !validName.MatchString(name) {
+		return nil, fmt.Errorf("no such organization: %.60q", name)
 	}
-	return nil, fmt.Errorf("the sandbox serves no app")
+	s.mu.Lock()
+	w := s.world(name)
+	s.mu.Unlock()
+	w.make(s, name)
+	w.Advance(s.now())
+	return w.World, nil
+}
+
+// world returns the place of an organization; s.mu is held.
+func (s *Server) world(name string) *world {
+	if s.worlds[name] == nil {
+		s.worlds[name] = new(world)
+	}
+	return s.worlds[name]
+}
+
+func (w *world) make(s *Server, name string) {
+	w.once.Do(func() {
+		w.World = org.New(org.Options{
+			Name: name, Seed: s.o.Seed, People: s.o.People, Now: s.started, History: s.o.History, EventsPerDay: s.o.EventsPerDay, Log: s.o.Scenario.Log,
+		})
+	})
 }
 
 // each calls fn for every tenant there is, in order of app and name.

@@ -597,8 +597,10 @@ func (l *life) pat() {
 		l.IssueGrant(GitHub, &x, Grant{Kind: GrantCredential, Account: a.N, Integration: -1, Name: "new laptop", Credential: pick(l.rand, []string{"SSH key", "personal access token"}), Scopes: slices.Clone([]string{"repo"})})
 		return
 	}
-	l.IssueGrant(GitHub, &x, Grant{Kind: GrantPAT, Account: a.N, Integration: -1, Name: pick(l.rand, []string{"laptop", "script", "notebook"}),
-		Scopes: pick(l.rand, [][]string{{"contents:read", "metadata:read"}, {"contents:write", "metadata:read"}}), Expires: x.At.Add(time.Duration(7+l.rand.IntN(90)) * 24 * time.Hour)})
+	l.IssueGrant(GitHub, &x, Grant{
+		Kind: GrantPAT, Account: a.N, Integration: -1, Name: pick(l.rand, []string{"laptop", "script", "notebook"}),
+		Scopes: pick(l.rand, [][]string{{"contents:read", "metadata:read"}, {"contents:write", "metadata:read"}}), Expires: x.At.Add(time.Duration(7+l.rand.IntN(90)) * 24 * time.Hour),
+	})
 }
 
 // owner makes a member an owner for a while.

@@ -193,8 +193,10 @@ func (b *builder) githubIntegrations() {
 			name = fmt.Sprintf("%s-%d", c.name, i/len(installations)+1)
 		}
 		at := b.before(b.Born)
-		in := &Integration{N: i, Name: name, Label: name, Kind: "github_app", Publisher: c.name + ".example", Active: true, Scopes: c.scopes,
-			Selected: i%3 == 1, Created: at, Modified: b.before(at)}
+		in := &Integration{
+			N: i, Name: name, Label: name, Kind: "github_app", Publisher: c.name + ".example", Active: true, Scopes: c.scopes,
+			Selected: i%3 == 1, Created: at, Modified: b.before(at),
+		}
 		if i == 3 {
 			in.Active, in.SuspendedAt = false, b.before(in.Modified)
 			in.Modified = in.SuspendedAt

@@ -111,8 +111,10 @@ func (b *builder) oktaIntegrations() {
 		{"access-review", "Access Review", []string{"okta.users.read", "okta.groups.read", "okta.roles.read", "okta.apps.read"}},
 	} {
 		at := b.before(b.Born)
-		b.Integrations[Okta] = append(b.Integrations[Okta], &Integration{N: len(b.Integrations[Okta]), Name: x.name, Label: x.label, Kind: "API_SERVICE",
-			Publisher: b.Domain, Active: true, Scopes: x.scopes, Created: at, Modified: at})
+		b.Integrations[Okta] = append(b.Integrations[Okta], &Integration{
+			N: len(b.Integrations[Okta]), Name: x.name, Label: x.label, Kind: "API_SERVICE",
+			Publisher: b.Domain, Active: true, Scopes: x.scopes, Created: at, Modified: at,
+		})
 	}
 }
 

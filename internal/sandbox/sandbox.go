@@ -1,0 +1,93 @@
+// Package sandbox serves the vendors' APIs over a pretend organization: to try
+// detections and configurations on, and to prove that what Weir collects is
+// what happened. It can hurt on demand: faults come from a scenario.
+//
+// A tenant is one organization at one app, reached below
+// http://ADDR/<app>/<tenant>. Tenants of one name are one organization. They
+// are made when they are first asked for.
+package sandbox
+
+import (
+	"net/http"
+
+	"github.com/jonboulle/clockwork"
+
+	"weir/internal/sandbox/org"
+	"weir/schemas"
+)
+
+// Vendor renders organizations through one app's API. There is one package for
+// each: sandbox/okta, sandbox/github.
+type Vendor struct {
+	App string
+	New func(t *Tenant) Handler
+}
+
+// Handler is one tenant's API. Its requests' paths are those below the tenant's
+// base URL. The sandbox has let the world advance to now, and has applied the
+// scenario's general faults (storms, cut bodies, HTML), before it is called.
+type Handler interface {
+	http.Handler
+	// Truth appends all that is true now to rows, in SCHEMA.md's terms: every
+	// column that the vendor's API tells, but no envelope and no raw. It is
+	// written from the organization and the vendor's sheet, not by the
+	// connector's code.
+	Truth(s *org.State, rows *schemas.Rows)
+	// Config returns the settings of an instance that connects to the tenant,
+	// as YAML lines without indent: "app: okta", "base_url: ...".
+	Config(base string) string
+}
+
+// A Throttler is a Handler that refuses a request in the vendor's words for too
+// many requests, with the headers that tell when to come again.
+type Throttler interface {
+	Throttled(w http.ResponseWriter, r *http.Request)
+}
+
+// A Failer is a Handler that answers with another error status in the shape of
+// the vendor's errors.
+type Failer interface {
+	Failed(w http.ResponseWriter, r *http.Request, status int)
+}
+
+// A Limiter is a Handler whose vendor bounds the requests at one time. More are
+// a violation; without a limit it is 100.
+type Limiter interface {
+	MaxConcurrent() int
+}
+
+// Tenant is one organization at one app.
+type Tenant struct {
+	App, Name string
+	Base      string // URL of the tenant, without a trailing slash
+	World     *org.World
+	Clock     clockwork.Clock
+	Scenario  *Scenario
+
+	server  *Server
+	handler Handler
+	faults  []*faultState
+}
+
+// Instance is the name of the tenant's instance in what --print-config writes.
+func (t *Tenant) Instance() string { return t.Name + "-" + t.App }
+
+// Violate records that a client broke a rule of the vendor's: GET
+// /_sandbox/violations lists them.
+func (t *Tenant) Violate(rule, detail string) {
+	if t.server != nil {
+		t.server.violate(t, rule, detail)
+	}
+}
+
+// TokenExpired reports whether the scenario has the token that comes with this
+// request expire now. Whoever asks must refuse that very token from then on.
+func (t *Tenant) TokenExpired(r *http.Request) bool { return decided(r).expires(ExpireToken) }
+
+// CursorExpired reports whether the scenario has the cursor that comes with
+// this request expire. Ask only if there is one.
+func (t *Tenant) CursorExpired(r *http.Request) bool { return decided(r).expires(ExpireCursor) }
+
+// MissingScopes returns the scopes that the scenario has taken away for now,
+// from all credentials.
+func (t *Tenant) MissingScopes(r *http.Request) []string { return decided(r).missing }

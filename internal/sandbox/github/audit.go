@@ -55,7 +55,7 @@ func (c *call) auditLog(numbered bool) {
 		return
 	}
 	if c.query.Has("page") {
-		c.h.tenant.Violate("audit_page", c.r.URL.RawQuery)
+		c.h.violate("audit_page", c.r.URL.RawQuery)
 	}
 	size := c.perPage(c.h.facts.AuditPerPage)
 	after, before := c.query.Get("after"), c.query.Get("before")
@@ -260,7 +260,7 @@ func (s *search) badCursor(cur string) string {
 	_, issued := h.cursors[xxhash.Sum64String(cur)]
 	h.mu.Unlock()
 	if !issued {
-		h.tenant.Violate("cursor", cur)
+		h.violate("cursor", cur)
 	}
 	if _, _, ok := readCursor(cur); !ok || s.c.trouble.CursorsExpired {
 		return "Invalid cursor"

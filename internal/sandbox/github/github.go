@@ -61,6 +61,8 @@ type Handler struct {
 	seed   uint64
 	view   func(func(*org.State))
 	mux    *http.ServeMux
+	// violate records that a client broke a rule.
+	violate func(rule, detail string)
 
 	mu       sync.Mutex
 	flavour  Flavour
@@ -84,7 +86,7 @@ func New(t *sandbox.Tenant, facts Facts) *Handler {
 
 func newHandler(t *sandbox.Tenant, facts Facts, view func(func(*org.State))) *Handler {
 	h := &Handler{
-		tenant: t, facts: facts, view: view,
+		tenant: t, facts: facts, view: view, violate: t.Violate,
 		flavour: Flavour{
 			GHES:    strings.HasPrefix(t.Name, "ghes-"),
 			OldGHES: strings.HasPrefix(t.Name, "ghes-old-"),

@@ -517,7 +517,7 @@ func connection[T any](g *graph, f *ast.Field, typename string, all []T, number 
 	case !ok:
 		problem = "You must provide a `first` or `last` value to properly paginate the `" + f.Name + "` connection."
 	case size > int64(g.h.facts.MaxPerPage):
-		g.h.tenant.Violate("per_page", "first: "+itoa(size))
+		g.h.violate("per_page", "first: "+itoa(size))
 		problem = "Requesting " + itoa(size) + " records on the `" + f.Name + "` connection exceeds the `first` limit of " + strconv.Itoa(g.h.facts.MaxPerPage) + " records."
 	}
 	from := 0

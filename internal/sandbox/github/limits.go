@@ -50,7 +50,7 @@ func (c *call) subject() string {
 // spend takes one request from the quotas; it answers itself when there is
 // none left.
 func (c *call) spend(running int32) bool {
-	h, t := c.h, c.h.tenant
+	h := c.h
 	if c.flavour.GHES { // off by default
 		return true
 	}
@@ -67,17 +67,17 @@ func (c *call) spend(running int32) bool {
 	}
 	b := q.bucket(c.bucket, c.now)
 	if c.now.Before(q.until) {
-		t.Violate("retry_after", c.r.URL.Path)
+		h.violate("retry_after", c.r.URL.Path)
 		c.secondary(q.until.Sub(c.now))
 		return false
 	}
 	if int(running) > h.facts.Concurrent {
-		t.Violate("concurrent", strconv.Itoa(int(running)))
+		h.violate("concurrent", strconv.Itoa(int(running)))
 		c.secondary(h.wait(c.trouble))
 		return false
 	}
 	if b.used >= h.limit(c.bucket) {
-		t.Violate("rate_limit", c.bucket+": "+c.r.URL.Path)
+		h.violate("rate_limit", c.bucket+": "+c.r.URL.Path)
 		who := "installation ID " + itoa(h.id(kindInstallation, 0))
 		if a := c.account(); a != nil {
 			who = "user ID " + itoa(h.id(kindAccount, a.N))
@@ -101,7 +101,7 @@ func (c *call) spend(running int32) bool {
 	storm := c.trouble.SecondaryEvery > 0 && h.limited%c.trouble.SecondaryEvery == 0
 	if q.points > h.facts.SecondaryPerMinute || storm {
 		if !storm {
-			t.Violate("secondary_limit", c.r.URL.Path)
+			h.violate("secondary_limit", c.r.URL.Path)
 		}
 		wait := h.wait(c.trouble)
 		q.until = c.now.Add(wait)

@@ -89,7 +89,7 @@ func (c *call) accessToken() {
 	}
 	form := c.r.PostForm
 	if !strings.Contains(c.r.Header.Get("Accept"), "json") {
-		c.h.tenant.Violate("accept", c.r.URL.Path)
+		c.h.violate("accept", c.r.URL.Path)
 	}
 	if form.Get("client_id") != OAuthClientID || form.Get("client_secret") != OAuthClientSecret {
 		c.oauthError("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")

@@ -13,7 +13,7 @@ func (c *call) perPage(limit int) int {
 		return min(c.h.facts.DefaultPerPage, limit)
 	}
 	if n > limit {
-		c.h.tenant.Violate("per_page", c.r.URL.Path+": "+strconv.Itoa(n))
+		c.h.violate("per_page", c.r.URL.Path+": "+strconv.Itoa(n))
 		return limit
 	}
 	return n

@@ -108,31 +108,31 @@ func (c *call) serve(path string, graph bool, running int32) {
 // protocol tells whether the request has what GitHub asks of all. What it only
 // asks for politely is recorded.
 func (c *call) protocol(path string, graph bool) bool {
-	t, r := c.h.tenant, c.r
+	t, r := c.h, c.r
 	if r.UserAgent() == "" {
-		t.Violate("user_agent", r.URL.Path)
+		t.violate("user_agent", r.URL.Path)
 		c.fail(http.StatusForbidden, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")
 		return false
 	}
 	if !graph {
 		if accept := r.Header.Get("Accept"); !strings.Contains(accept, "application/vnd.github") && !strings.Contains(accept, "application/scim+json") {
-			t.Violate("accept", r.URL.Path+": "+accept)
+			t.violate("accept", r.URL.Path+": "+accept)
 		}
 		if v := r.Header.Get("X-GitHub-Api-Version"); v == "" {
-			t.Violate("api_version", r.URL.Path)
+			t.violate("api_version", r.URL.Path)
 		} else if v != apiVersion {
-			t.Violate("api_version", v)
+			t.violate("api_version", v)
 			c.fail(http.StatusBadRequest, "The API version is not supported.")
 			return false
 		}
 	}
 	for _, p := range []string{"access_token", "client_secret", "token"} {
 		if c.query.Has(p) {
-			t.Violate("token_in_query", r.URL.Path)
+			t.violate("token_in_query", r.URL.Path)
 		}
 	}
 	if len(path) > 1 && strings.HasSuffix(path, "/") {
-		t.Violate("trailing_slash", r.URL.Path)
+		t.violate("trailing_slash", r.URL.Path)
 		c.fail(http.StatusNotFound, "Not Found")
 		return false
 	}

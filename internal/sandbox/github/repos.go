@@ -112,6 +112,19 @@ func (c *call) repoDetail() {
 	if r := c.pathRepo(); r != nil {
 		c.object("", func() {
 			c.minimalRepo(r)
+			for _, name := range []string{"forks", "forks_count", "network_count", "open_issues", "open_issues_count", "stargazers_count", "subscribers_count", "watchers", "watchers_count"} {
+				c.int(name, 0)
+			}
+			for _, name := range []string{"has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions"} {
+				c.bool(name, false)
+			}
+			for _, name := range []string{"homepage", "language", "mirror_url", "license"} {
+				c.null(name)
+			}
+			full := c.fullName(r)
+			c.str("git_url", "git://github.example/"+full+".git")
+			c.str("ssh_url", "git@github.example:"+full+".git")
+			c.str("svn_url", c.web()+"/"+full)
 			c.object("organization", c.orgAsUser)
 		})
 	}

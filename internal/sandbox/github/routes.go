@@ -77,6 +77,7 @@ func (h *Handler) routes() {
 	get("/repos/{owner}/{repo}/invitations", repoAdmin, (*call).repoInvitations)
 	get("/repos/{owner}/{repo}/keys", repoAdmin, (*call).deployKeys)
 	get("/repos/{owner}/{repo}/git/trees/{tree...}", contents, (*call).tree)
+	get("/repos/{owner}/{repo}/contents", contents, (*call).contents)
 	get("/repos/{owner}/{repo}/contents/{path...}", contents, (*call).contents)
 
 	// Apps and grants.

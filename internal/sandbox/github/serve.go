@@ -131,7 +131,7 @@ func (c *call) protocol(path string, graph bool) bool {
 			t.violate("token_in_query", r.URL.Path)
 		}
 	}
-	if len(path) > 1 && strings.HasSuffix(path, "/") {
+	if len(path) > 1 && strings.HasSuffix(path, "/") && !strings.HasSuffix(path, "/contents/") {
 		t.violate("trailing_slash", r.URL.Path)
 		c.fail(http.StatusNotFound, "Not Found")
 		return false

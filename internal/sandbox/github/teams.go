@@ -55,6 +55,7 @@ func (c *call) teams() {
 	for _, g := range page(c, all) {
 		c.object0(func() {
 			c.teamSimple(g, "pull")
+			c.str("access_source", "direct")
 			c.teamParent(g)
 			if c.h.facts.TeamTimesInList {
 				c.time("created_at", g.Created)
@@ -91,7 +92,6 @@ func (c *call) teamSimple(g *org.Group, permission string) {
 	c.cat("repositories_url", url, "/repos")
 	c.str("permission", permission)
 	c.str("type", "organization")
-	c.str("access_source", "direct")
 	c.int("organization_id", c.orgID())
 }
 

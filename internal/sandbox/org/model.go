@@ -22,7 +22,8 @@ type State struct {
 	Name   string // "acme": also GitHub's organization login and Okta's subdomain
 	Domain string // "acme.example"
 	Seed   uint64
-	Born   time.Time
+	Born   time.Time // when the company began
+	Since  time.Time // of the first events
 	Now    time.Time // of the virtual clock
 
 	People       []*Person
@@ -31,11 +32,20 @@ type State struct {
 	Roles        map[string][]*RoleGrant
 	Integrations map[string][]*Integration
 	Grants       map[string][]*Grant
+	RoleDefs     map[string][]*RoleDef     // custom roles, by app
+	ResourceSets map[string][]*ResourceSet // where custom roles apply, by app
 	Repos        []*Repo
 
-	// Events are in the order in which they became visible in the vendors'
-	// logs (Seen), by app. An event's index is its sequence number.
+	// Events are what the vendors' logs show at Now, in the order in which they
+	// became visible (Seen), by app. An event's index is its sequence number,
+	// which never changes. An event may stand here twice (Again).
 	Events map[string][]*Event
+	// Timeline is the same without repetitions, in the order in which it
+	// happened (At, then N). Late events are put in between.
+	Timeline map[string][]*Event
+
+	accountOf map[string][]int32 // by app and person; -1 none
+	journal   *journal
 }
 
 // Person is a human or, with Service, a machine identity run by the company.
@@ -49,6 +59,8 @@ type Person struct {
 	Service           bool
 	Joined, Left      time.Time // Left zero: still there
 	Home              Client    // where requests usually come from
+	Phone             Client    // IP "": none
+	UTCOffset         int       // hours
 }
 
 // Status of an account.
@@ -99,6 +111,7 @@ type Group struct {
 }
 
 // Member is one membership. Role: member, or owner (Okta) / maintainer (GitHub).
+// An owner of an Okta group need not be a member: one who is both stands twice.
 type Member struct {
 	Account int
 	Role    string
@@ -114,8 +127,24 @@ type RoleGrant struct {
 	RoleN    int    // GitHub, Okta custom: number of the role definition; -1 a standard role
 	Permits  []string
 	Scope    string // "" the whole organization; else the resource set's name
+	ScopeN   int    // number of the resource set; -1 the whole organization
 	Assigned time.Time
 	Gone     time.Time
+}
+
+// RoleDef is a custom role: a name for a set of permissions.
+type RoleDef struct {
+	N                 int
+	Name, Description string
+	Permits           []string
+	Created, Modified time.Time
+}
+
+// ResourceSet is a part of the organization that a custom role applies to.
+type ResourceSet struct {
+	N                 int
+	Name, Description string
+	Created, Modified time.Time
 }
 
 // Integration is an app registered or installed at an app: an OIDC or SAML app
@@ -247,19 +276,23 @@ type Change struct{ Name, Old, New string }
 
 // Event is something that happened in an app, as its log tells.
 type Event struct {
+	N       int       // what the vendor makes the event's id from: not its place in the log
+	Again   bool      // the log shows an event that it has shown before
 	At      time.Time // when it happened
 	Seen    time.Time // when the log showed it; later than At by minutes to days for late events
 	Verb    Verb
 	Actor   Ref
-	Targets []Ref // in the order documented at the verb
-	Client  Client
-	Session string // "" none
-	MFA     bool   // the session had a second factor
+	Targets []Ref   // in the order documented at the verb
+	Client  *Client // never nil
+	Session string  // "" none
+	MFA     bool    // the session had a second factor
 	Failed  bool
 	Reason  string // vendor's word for the failure
 	Via     Ref    // credential or integration used; zero: a browser session
 	Changes []Change
 	Text    string // free detail: a branch, a policy's name
+
+	app string
 }
 
 // Verb is what happened, in no vendor's words.

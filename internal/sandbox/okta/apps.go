@@ -292,6 +292,9 @@ const tokenWindow = 30 * day
 
 // tokenExpiry is when an API token ends if nobody uses it.
 func tokenExpiry(g *org.Grant) time.Time {
+	if !g.Expires.IsZero() {
+		return g.Expires
+	}
 	if g.LastUsed.After(g.Created) {
 		return g.LastUsed.Add(tokenWindow)
 	}

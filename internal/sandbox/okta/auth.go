@@ -94,7 +94,7 @@ func (a *authority) check(c *call, _ *Faults) *principal {
 	case scheme == f.Schemes["bearer"], scheme == f.Schemes["dpop"]:
 		return a.checkAccess(c, scheme, token)
 	}
-	a.h.t.Violate("authorization", c.r.URL.Path+" without credentials")
+	a.h.violate("authorization", c.r.URL.Path+" without credentials")
 	a.h.fail(c, f.StatusUnauthorized, f.ErrToken, "Invalid token provided")
 	return nil
 }
@@ -141,7 +141,7 @@ func (a *authority) checkAccess(c *call, scheme, token string) *principal {
 		a.oauthError(c, http.StatusBadRequest, "invalid_request", "The access token is not bound to a key.")
 		return nil
 	case t.jkt != "" && scheme != f.Schemes["dpop"]:
-		a.h.t.Violate("dpop", c.r.URL.Path+": a bound token as a bearer token")
+		a.h.violate("dpop", c.r.URL.Path+": a bound token as a bearer token")
 		a.oauthError(c, http.StatusBadRequest, "invalid_request", "The access token is bound to a key: use the DPoP scheme.")
 		return nil
 	case t.jkt != "":

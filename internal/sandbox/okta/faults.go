@@ -14,8 +14,6 @@ type Faults struct {
 	// LogTimeoutAbove is the limit above which a query of the System Log takes
 	// too long; 0: none does.
 	LogTimeoutAbove int
-	// DuplicateEvery shows every so many events of the System Log twice.
-	DuplicateEvery int
 }
 
 // Faults returns what goes wrong now.

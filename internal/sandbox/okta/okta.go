@@ -32,6 +32,8 @@ type Handler struct {
 	limits *limiter
 	auth   *authority
 
+	violate func(rule, detail string)
+
 	requests atomic.Uint64
 
 	mu     sync.Mutex
@@ -42,7 +44,7 @@ type Handler struct {
 // New returns an organization's API with other facts than the vendor's: for
 // tests. Vendor's has the Default ones.
 func New(t *sandbox.Tenant, f Facts) *Handler {
-	h := &Handler{t: t, facts: f, links: t.Base, limits: newLimiter(f), polls: map[string]time.Time{}}
+	h := &Handler{t: t, facts: f, links: t.Base, limits: newLimiter(f), violate: t.Violate, polls: map[string]time.Time{}}
 	h.auth = newAuthority(h)
 	return h
 }
@@ -156,7 +158,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) answer(c *call) {
 	f := h.Faults()
 	if c.r.Header.Get("Content-Length") == "" && len(c.r.TransferEncoding) == 0 && (c.r.Method == http.MethodPost || c.r.Method == http.MethodPut) {
-		h.t.Violate("content-length", c.r.Method+" "+c.r.URL.Path+" without Content-Length")
+		h.violate("content-length", c.r.Method+" "+c.r.URL.Path+" without Content-Length")
 		h.fail(c, http.StatusLengthRequired, h.facts.ErrBadRequest, "Length Required")
 		return
 	}
@@ -231,10 +233,10 @@ func (h *Handler) find(c *call) bool {
 func (h *Handler) manners(c *call) {
 	ua := c.r.Header.Get("User-Agent")
 	if ua == "" || strings.HasPrefix(ua, "Go-http-client") {
-		h.t.Violate("user-agent", c.r.URL.Path+" without a User-Agent of its own")
+		h.violate("user-agent", c.r.URL.Path+" without a User-Agent of its own")
 	}
 	if c.r.Header.Get("Accept") == "" && !c.route.open {
-		h.t.Violate("accept", c.r.URL.Path+" without Accept")
+		h.violate("accept", c.r.URL.Path+" without Accept")
 	}
 }
 
@@ -243,7 +245,7 @@ func (h *Handler) manners(c *call) {
 func (h *Handler) admit(c *call, client string, f *Faults) (func(), bool) {
 	v := h.limits.take(client, c.route.bucket, c.now, f.Limits)
 	for _, rule := range v.broken {
-		h.t.Violate(rule, client+" at "+c.r.URL.Path)
+		h.violate(rule, client+" at "+c.r.URL.Path)
 	}
 	hd := c.w.Header()
 	if v.limited {

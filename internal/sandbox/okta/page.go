@@ -17,11 +17,11 @@ func (h *Handler) limit(c *call, p Page) int {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		h.t.Violate("limit", c.r.URL.Path+" limit="+s)
+		h.violate("limit", c.r.URL.Path+" limit="+s)
 		return p.Default
 	}
 	if n > p.Max {
-		h.t.Violate("limit", c.r.URL.Path+" limit="+s)
+		h.violate("limit", c.r.URL.Path+" limit="+s)
 		return p.Max
 	}
 	return n
@@ -36,7 +36,7 @@ func (h *Handler) position(c *call) (int, bool) {
 	}
 	n, ok := h.readCursor(c, s)
 	if !ok {
-		h.t.Violate("crafted-after", c.r.URL.Path+" after="+s)
+		h.violate("crafted-after", c.r.URL.Path+" after="+s)
 		h.fail(c, http.StatusBadRequest, h.facts.ErrBadRequest, "Api validation failed: after", "after: The cursor is invalid.")
 	}
 	return n, ok

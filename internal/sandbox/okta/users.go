@@ -188,7 +188,7 @@ func managerOf(s *org.State, p *org.Person) int {
 	if p.Manager < 0 {
 		return -1
 	}
-	if a := accountOfPerson(s, p.Manager); a != nil {
+	if a := s.AccountOf(org.Okta, p.Manager); a != nil {
 		return a.N
 	}
 	return -1

@@ -43,6 +43,7 @@ type commands struct {
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
 	Demo       demoCmd       `cmd:"" help:"Collect sample CloudTrail logs into Parquet; needs no account."`
+	Sandbox    sandboxCmd    `cmd:"" help:"Serve the vendors' APIs over pretend organizations, to try things on."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -70,7 +71,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	exited := -1
 	parser, err := kong.New(&cmd, kong.Name("weir"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.Description("Weir collects accounts, activities, files and app grants of SaaS and cloud apps and delivers them exactly once to Parquet and ClickHouse."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.UsageOnError(), kong.Vars{"scenarios": scenarioNames()}, kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the declaration above is wrong
 	}

@@ -38,6 +38,24 @@ type Handler interface {
 	Config(base string) string
 }
 
+// A Throttler is a Handler that refuses a request in the vendor's words for too
+// many requests, with the headers that tell when to come again.
+type Throttler interface {
+	Throttled(w http.ResponseWriter, r *http.Request)
+}
+
+// A Failer is a Handler that answers with another error status in the shape of
+// the vendor's errors.
+type Failer interface {
+	Failed(w http.ResponseWriter, r *http.Request, status int)
+}
+
+// A Limiter is a Handler whose vendor bounds the requests at one time. More are
+// a violation; without a limit it is 100.
+type Limiter interface {
+	MaxConcurrent() int
+}
+
 // Tenant is one organization at one app.
 type Tenant struct {
 	App, Name string
@@ -45,11 +63,31 @@ type Tenant struct {
 	World     *org.World
 	Clock     clockwork.Clock
 	Scenario  *Scenario
+
+	server  *Server
+	handler Handler
+	faults  []*faultState
 }
+
+// Instance is the name of the tenant's instance in what --print-config writes.
+func (t *Tenant) Instance() string { return t.Name + "-" + t.App }
 
 // Violate records that a client broke a rule of the vendor's: GET
 // /_sandbox/violations lists them.
-func (t *Tenant) Violate(rule, detail string) {}
+func (t *Tenant) Violate(rule, detail string) {
+	if t.server != nil {
+		t.server.violate(t, rule, detail)
+	}
+}
 
-// Scenario is what goes wrong, and when.
-type Scenario struct{}
+// TokenExpired reports whether the scenario has the token that comes with this
+// request expire now. Whoever asks must refuse that very token from then on.
+func (t *Tenant) TokenExpired(r *http.Request) bool { return decided(r).expires(ExpireToken) }
+
+// CursorExpired reports whether the scenario has the cursor that comes with
+// this request expire. Ask only if there is one.
+func (t *Tenant) CursorExpired(r *http.Request) bool { return decided(r).expires(ExpireCursor) }
+
+// MissingScopes returns the scopes that the scenario has taken away for now,
+// from all credentials.
+func (t *Tenant) MissingScopes(r *http.Request) []string { return decided(r).missing }

@@ -30,7 +30,7 @@ var alterations = []struct {
 	{10, (*life).policy},
 	{8, (*life).integrationAdd},
 	{8, (*life).integrationWiden},
-	{5, (*life).integrationEnd},
+	{12, (*life).integrationEnd},
 	{30, (*life).tokenIssue},
 	{100, (*life).consent},
 	{40, (*life).grantRevoke},
@@ -334,6 +334,7 @@ func (l *life) status() {
 	x := l.admin(Okta)
 	a := some(l, l.Accounts[Okta], func(a *Account) bool { return here(a) && (a.Status == Suspended || a.Status == Locked) })
 	switch {
+	case a != nil && a.Status == Suspended && l.chance(0.5): // it lasts
 	case a != nil && a.Status == Locked:
 		l.SetStatus(Okta, &x, a, Active, AccountUnlock)
 	case a != nil:
@@ -596,8 +597,10 @@ func (l *life) pat() {
 		l.IssueGrant(GitHub, &x, Grant{Kind: GrantCredential, Account: a.N, Integration: -1, Name: "new laptop", Credential: pick(l.rand, []string{"SSH key", "personal access token"}), Scopes: slices.Clone([]string{"repo"})})
 		return
 	}
-	l.IssueGrant(GitHub, &x, Grant{Kind: GrantPAT, Account: a.N, Integration: -1, Name: pick(l.rand, []string{"laptop", "script", "notebook"}),
-		Scopes: pick(l.rand, [][]string{{"contents:read", "metadata:read"}, {"contents:write", "metadata:read"}}), Expires: x.At.Add(time.Duration(7+l.rand.IntN(90)) * 24 * time.Hour)})
+	l.IssueGrant(GitHub, &x, Grant{
+		Kind: GrantPAT, Account: a.N, Integration: -1, Name: pick(l.rand, []string{"laptop", "script", "notebook"}),
+		Scopes: pick(l.rand, [][]string{{"contents:read", "metadata:read"}, {"contents:write", "metadata:read"}}), Expires: x.At.Add(time.Duration(7+l.rand.IntN(90)) * 24 * time.Hour),
+	})
 }
 
 // owner makes a member an owner for a while.

@@ -14,8 +14,9 @@ func (b *builder) makeGitHub() {
 	b.teams()
 	b.githubRoles()
 	b.githubIntegrations()
+	members := b.members()
 	for range b.people/10 + 5 {
-		b.repository()
+		b.repository(members)
 	}
 	b.Repos[0].Visibility, b.Repos[0].Archived = "public", false
 	if n := len(b.Repos); n > 3 { // one of each that is easily forgotten
@@ -33,7 +34,7 @@ func (b *builder) githubAccounts() {
 	made := 0
 	for _, p := range b.People {
 		switch {
-		case p.Service && p.N%2 == 0, p.Outside && b.chance(0.5):
+		case (p.Service || p.Outside) && p.N%2 == 0:
 			continue
 		case !p.Service && !p.Outside && p.N > 3 && !b.chance(weight[p.Department]):
 			continue
@@ -122,9 +123,10 @@ func (b *builder) teams() {
 		}
 	}
 	for i := range len(members)/8 + 3 {
-		name := fmt.Sprintf("%s %s", words[(i*7)%len(words)], purposes[i%len(purposes)])
-		if i >= len(words) {
-			name += fmt.Sprintf(" %d", i/len(words)+1)
+		n := len(words)
+		name := words[i%n] + " " + purposes[(i*5+i/n)%len(purposes)]
+		if round := i / (n * len(purposes)); round > 0 {
+			name += fmt.Sprintf(" %d", round+1)
 		}
 		kind := "closed"
 		if i%7 == 3 {
@@ -191,8 +193,10 @@ func (b *builder) githubIntegrations() {
 			name = fmt.Sprintf("%s-%d", c.name, i/len(installations)+1)
 		}
 		at := b.before(b.Born)
-		in := &Integration{N: i, Name: name, Label: name, Kind: "github_app", Publisher: c.name + ".example", Active: true, Scopes: c.scopes,
-			Selected: i%3 == 1, Created: at, Modified: b.before(at)}
+		in := &Integration{
+			N: i, Name: name, Label: name, Kind: "github_app", Publisher: c.name + ".example", Active: true, Scopes: c.scopes,
+			Selected: i%3 == 1, Created: at, Modified: b.before(at),
+		}
 		if i == 3 {
 			in.Active, in.SuspendedAt = false, b.before(in.Modified)
 			in.Modified = in.SuspendedAt
@@ -202,7 +206,7 @@ func (b *builder) githubIntegrations() {
 }
 
 // repository adds a repository with all that may reach it.
-func (b *builder) repository() {
+func (b *builder) repository(members []*Account) {
 	r := b.newRepo(b.rand, b.before(b.Born))
 	r.Modified = b.before(r.Created)
 	r.Pushed = b.recent(r.Created, 200*24*time.Hour)
@@ -216,7 +220,7 @@ func (b *builder) repository() {
 	for range 4 + b.rand.IntN(40) {
 		r.put(newBlob(b.rand))
 	}
-	teams, members := b.Groups[GitHub], b.members()
+	teams := b.Groups[GitHub]
 	for i := range 1 + b.rand.IntN(3) {
 		r.let(Access{Holder: Ref{Kind: GroupRef, N: pick(b.rand, teams).N}, Role: []string{"write", "read", "maintain"}[i], Since: b.before(r.Created)})
 	}
@@ -333,10 +337,7 @@ func (b *builder) githubGrants() {
 	}
 	for i := range len(members)/3 + 2 {
 		if g := pat(pick(b.rand, members)); i%4 != 1 {
-			g.LastUsed = b.before(g.Created)
-			if !g.Expires.IsZero() && g.LastUsed.After(g.Expires) {
-				g.LastUsed = g.Expires.Add(-time.Hour)
-			}
+			b.used(g)
 		}
 	}
 	for i := range len(members)/2 + 3 {
@@ -351,7 +352,7 @@ func (b *builder) githubGrants() {
 			g.Expires = g.Created.Add(90 * 24 * time.Hour)
 		}
 		if i%3 != 2 {
-			g.LastUsed = b.before(g.Created)
+			b.used(g)
 		}
 	}
 }

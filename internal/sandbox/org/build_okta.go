@@ -111,8 +111,10 @@ func (b *builder) oktaIntegrations() {
 		{"access-review", "Access Review", []string{"okta.users.read", "okta.groups.read", "okta.roles.read", "okta.apps.read"}},
 	} {
 		at := b.before(b.Born)
-		b.Integrations[Okta] = append(b.Integrations[Okta], &Integration{N: len(b.Integrations[Okta]), Name: x.name, Label: x.label, Kind: "API_SERVICE",
-			Publisher: b.Domain, Active: true, Scopes: x.scopes, Created: at, Modified: at})
+		b.Integrations[Okta] = append(b.Integrations[Okta], &Integration{
+			N: len(b.Integrations[Okta]), Name: x.name, Label: x.label, Kind: "API_SERVICE",
+			Publisher: b.Domain, Active: true, Scopes: x.scopes, Created: at, Modified: at,
+		})
 	}
 }
 
@@ -307,8 +309,16 @@ func (b *builder) oktaGrants() {
 		g.Scopes = pick(b.rand, [][]string{{"offline_access", "openid", "profile"}, {"offline_access", "openid"}, {"offline_access", "okta.users.manage"}})
 		g.Expires = g.Created.Add(180 * 24 * time.Hour)
 		if b.chance(0.7) {
-			g.LastUsed = b.before(g.Created)
+			b.used(g)
 		}
+	}
+}
+
+// used notes that a grant was used, while it could be.
+func (b *builder) used(g *Grant) {
+	g.LastUsed = b.before(g.Created)
+	if !g.Expires.IsZero() && g.LastUsed.After(g.Expires) {
+		g.LastUsed = g.Expires
 	}
 }
 

@@ -399,7 +399,7 @@ func (s *State) Push(x *Act, r *Repo, files ...Blob) {
 	s.do(GitHub, x, GitPush, repoRef(r))
 }
 
-// Role makes a member an owner, or an owner a member.
+// SetOwner makes a member an owner, or an owner a member.
 func (s *State) SetOwner(x *Act, a *Account, owner bool) {
 	e := x.event(MemberRole)
 	names := map[bool]string{false: "member", true: "admin"}

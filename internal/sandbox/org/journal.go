@@ -12,12 +12,18 @@ type journal struct {
 	rand    *rand.Rand
 	now     int64 // Unix milliseconds
 	count   map[string]int
-	pending queue[*Event] // not yet seen
-	events  []Event       // room for the next events: one by one they would cost the collector dearly
+	pending queue[entry] // not yet seen
+	events  []Event      // room for the next events: one by one they would cost the collector dearly
 	refs    []Ref
 
 	emails, handles, repos map[string]bool
 	invitations, keys      int
+}
+
+// entry is an event of an app.
+type entry struct {
+	app string
+	*Event
 }
 
 func newJournal(r *rand.Rand, l Log) *journal {
@@ -57,7 +63,6 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 	ev := &j.events[0]
 	j.events = j.events[1:]
 	*ev = *e
-	ev.app = app
 	if len(targets) > 0 {
 		if len(j.refs) < len(targets) {
 			j.refs = make([]Ref, 1024)
@@ -81,36 +86,37 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 			again := *ev
 			again.Again = true
 			again.Seen = ev.Seen.Add(time.Duration(j.rand.IntN(600_000)) * time.Millisecond)
-			j.pending.push(again.Seen.UnixMilli(), &again)
+			j.pending.push(again.Seen.UnixMilli(), entry{app, &again})
 		}
 	}
 	if at := ev.Seen.UnixMilli(); at > j.now || j.pending.due(at) {
-		j.pending.push(at, ev)
+		j.pending.push(at, entry{app, ev})
 		return
 	}
-	s.show(ev)
+	s.show(app, ev)
 }
 
 // flush shows what has become visible until now.
 func (s *State) flush(now int64) {
 	j := s.journal
 	for j.pending.due(now) {
-		s.show(j.pending.pop())
+		e := j.pending.pop()
+		s.show(e.app, e.Event)
 	}
 	j.now = now
 }
 
-func (s *State) show(e *Event) {
-	s.Events[e.app] = append(s.Events[e.app], e)
+func (s *State) show(app string, e *Event) {
+	s.Events[app] = append(s.Events[app], e)
 	if e.Again {
 		return
 	}
-	line := s.Timeline[e.app]
+	line := s.Timeline[app]
 	i := len(line)
 	for i > 0 && before(e, line[i-1]) {
 		i--
 	}
-	s.Timeline[e.app] = slices.Insert(line, i, e)
+	s.Timeline[app] = slices.Insert(line, i, e)
 }
 
 func before(a, b *Event) bool {

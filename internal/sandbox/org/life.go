@@ -36,7 +36,7 @@ const (
 	// Of the sum of wakefulness over a day, in milliseconds.
 	wakingDay = 9.9 * 3600_000
 	// How many events an action makes, on average. Measured, see TestRate.
-	eventsPerAction = 1.75
+	eventsPerAction = 1.2
 )
 
 func newLife(s *State, o Options) *life {
@@ -134,7 +134,7 @@ func (l *life) act() {
 		return
 	}
 	code := l.AccountOf(GitHub, p.N)
-	if d := l.rand.Float64(); d < 0.55 && live(code) {
+	if d := l.rand.Float64(); d < 0.65 && live(code) {
 		l.code(p, code)
 		return
 	}

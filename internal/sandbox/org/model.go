@@ -277,7 +277,6 @@ type Change struct{ Name, Old, New string }
 // Event is something that happened in an app, as its log tells.
 type Event struct {
 	N       int       // what the vendor makes the event's id from: not its place in the log
-	Again   bool      // the log shows an event that it has shown before
 	At      time.Time // when it happened
 	Seen    time.Time // when the log showed it; later than At by minutes to days for late events
 	Verb    Verb
@@ -287,12 +286,11 @@ type Event struct {
 	Session string  // "" none
 	MFA     bool    // the session had a second factor
 	Failed  bool
+	Again   bool   // the log shows an event that it has shown before
 	Reason  string // vendor's word for the failure
 	Via     Ref    // credential or integration used; zero: a browser session
 	Changes []Change
 	Text    string // free detail: a branch, a policy's name
-
-	app string
 }
 
 // Verb is what happened, in no vendor's words.

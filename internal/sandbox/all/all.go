@@ -1,0 +1,7 @@
+// Package all lists the vendors that the sandbox serves.
+package all
+
+import "weir/internal/sandbox"
+
+// Vendors are in alphabetical order.
+var Vendors = []sandbox.Vendor{}

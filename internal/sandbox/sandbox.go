@@ -9,6 +9,8 @@ package sandbox
 
 import (
 	"net/http"
+	"slices"
+	"sync/atomic"
 
 	"github.com/jonboulle/clockwork"
 
@@ -66,6 +68,7 @@ type Tenant struct {
 
 	server  *Server
 	handler Handler
+	taken   atomic.Pointer[[]string]
 	faults  []*faultState
 }
 
@@ -88,6 +91,18 @@ func (t *Tenant) TokenExpired(r *http.Request) bool { return decided(r).expires(
 // this request expire. Ask only if there is one.
 func (t *Tenant) CursorExpired(r *http.Request) bool { return decided(r).expires(ExpireCursor) }
 
-// MissingScopes returns the scopes that the scenario has taken away for now,
-// from all credentials.
-func (t *Tenant) MissingScopes(r *http.Request) []string { return decided(r).missing }
+// MissingScopes returns the scopes that the scenario, or TakeScopes, has taken
+// away for now, from all credentials.
+func (t *Tenant) MissingScopes(r *http.Request) []string {
+	missing := decided(r).missing
+	if taken := t.taken.Load(); taken != nil {
+		missing = append(slices.Clone(missing), *taken...)
+	}
+	return missing
+}
+
+// TakeScopes takes scopes away from all credentials, until it is called again.
+func (t *Tenant) TakeScopes(scopes ...string) { t.taken.Store(&scopes) }
+
+// Handler returns the vendor's rendering.
+func (t *Tenant) Handler() Handler { return t.handler }

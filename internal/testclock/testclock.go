@@ -4,6 +4,7 @@
 package testclock
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/jonboulle/clockwork"
@@ -11,25 +12,32 @@ import (
 
 // Fast returns a clock that shows start now and runs factor times as fast as
 // the real one.
-func Fast(start time.Time, factor int) clockwork.Clock {
+func Fast(start time.Time, factor int) *Clock {
 	wall := clockwork.NewRealClock()
-	return &fast{Clock: wall, wall: wall, began: wall.Now(), start: start, factor: time.Duration(factor)}
+	return &Clock{Clock: wall, wall: wall, began: wall.Now(), start: start, factor: time.Duration(factor)}
 }
 
-type fast struct {
+// Clock runs fast.
+type Clock struct {
 	clockwork.Clock // the rest: contexts keep real deadlines
 	wall            clockwork.Clock
 	began, start    time.Time
 	factor          time.Duration
+	skipped         atomic.Int64
 }
 
-func (f *fast) Now() time.Time                         { return f.start.Add(f.wall.Since(f.began) * f.factor) }
-func (f *fast) Since(t time.Time) time.Duration        { return f.Now().Sub(t) }
-func (f *fast) Until(t time.Time) time.Duration        { return t.Sub(f.Now()) }
-func (f *fast) Sleep(d time.Duration)                  { f.wall.Sleep(d / f.factor) }
-func (f *fast) After(d time.Duration) <-chan time.Time { return f.NewTimer(d).Chan() }
+// Skip lets time pass at once. Timers that run are not hurried by it.
+func (f *Clock) Skip(d time.Duration) { f.skipped.Add(int64(d)) }
 
-func (f *fast) NewTimer(d time.Duration) clockwork.Timer {
+func (f *Clock) Now() time.Time {
+	return f.start.Add(f.wall.Since(f.began)*f.factor + time.Duration(f.skipped.Load()))
+}
+func (f *Clock) Since(t time.Time) time.Duration        { return f.Now().Sub(t) }
+func (f *Clock) Until(t time.Time) time.Duration        { return t.Sub(f.Now()) }
+func (f *Clock) Sleep(d time.Duration)                  { f.wall.Sleep(d / f.factor) }
+func (f *Clock) After(d time.Duration) <-chan time.Time { return f.NewTimer(d).Chan() }
+
+func (f *Clock) NewTimer(d time.Duration) clockwork.Timer {
 	c := make(chan time.Time, 1)
 	t := f.wall.AfterFunc(d/f.factor, func() {
 		select {
@@ -40,18 +48,18 @@ func (f *fast) NewTimer(d time.Duration) clockwork.Timer {
 	return &timer{t, c, f}
 }
 
-func (f *fast) AfterFunc(d time.Duration, fn func()) clockwork.Timer {
+func (f *Clock) AfterFunc(d time.Duration, fn func()) clockwork.Timer {
 	return &timer{f.wall.AfterFunc(d/f.factor, fn), nil, f}
 }
 
-func (f *fast) NewTicker(d time.Duration) clockwork.Ticker {
+func (f *Clock) NewTicker(d time.Duration) clockwork.Ticker {
 	return &ticker{f.wall.NewTicker(max(d/f.factor, 1)), f}
 }
 
 type timer struct {
 	t clockwork.Timer
 	c chan time.Time
-	f *fast
+	f *Clock
 }
 
 func (t *timer) Chan() <-chan time.Time { return t.c }
@@ -70,7 +78,7 @@ func (t *timer) Reset(d time.Duration) bool {
 
 type ticker struct {
 	clockwork.Ticker
-	f *fast
+	f *Clock
 }
 
 func (t *ticker) Reset(d time.Duration) { t.Ticker.Reset(max(d/t.f.factor, 1)) }

@@ -84,6 +84,19 @@ func (l *life) advance(now time.Time) {
 	l.Now = time.UnixMilli(limit).UTC()
 }
 
+// wait lets time pass without anything happening: all that was to come comes
+// so much later.
+func (l *life) wait(now time.Time) {
+	passed := now.Sub(l.Now).Milliseconds()
+	l.nextAction += passed
+	l.nextChange += passed
+	for i := range l.later.heap { // by the same amount, so the order stays
+		l.later.heap[i].at += passed
+	}
+	l.State.flush(now.UnixMilli())
+	l.Now = time.UnixMilli(now.UnixMilli()).UTC()
+}
+
 func (l *life) flush() { l.State.flush(l.Now.UnixMilli()) }
 
 func (l *life) gap(mean float64) int64 { return int64(l.rand.ExpFloat64()*mean + 0.5) }

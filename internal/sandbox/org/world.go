@@ -40,6 +40,7 @@ type World struct {
 	mu   sync.RWMutex
 	s    State
 	life *life
+	held bool         // life stands still
 	now  atomic.Int64 // of the state, Unix milliseconds: Advance need not lock to see that nothing is due
 }
 
@@ -79,8 +80,25 @@ func (w *World) Advance(now time.Time) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.life.advance(now)
+	if w.held {
+		w.life.wait(now)
+	} else {
+		w.life.advance(now)
+	}
 	w.now.Store(w.s.Now.UnixMilli())
+}
+
+// Freeze has life stand still: nothing more happens, and what has happened
+// becomes visible in the logs when it is due. Thaw lets it go on from there.
+func (w *World) Freeze() { w.hold(true) }
+
+// Thaw ends Freeze.
+func (w *World) Thaw() { w.hold(false) }
+
+func (w *World) hold(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = on
 }
 
 func newState(o Options) State {

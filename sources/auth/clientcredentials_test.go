@@ -35,7 +35,6 @@ type issuer struct {
 	answers  int        // tokens given
 	once     string     // an error code to answer with once
 	lifetime int
-	status   int // of an answer that is no OAuth answer
 }
 
 func newIssuer(t *testing.T, clock clockwork.Clock, granted ...string) *issuer {
@@ -47,11 +46,7 @@ func newIssuer(t *testing.T, clock clockwork.Clock, granted ...string) *issuer {
 func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.status != 0 {
-		w.WriteHeader(i.status)
-		_, _ = w.Write([]byte("<html>proxy</html>"))
-		return
-	}
+	w.Header().Set("Date", i.clock.Now().UTC().Format(http.TimeFormat))
 	if r.Method != http.MethodPost || r.URL.Path != "/oauth2/v1/token" || r.Header.Get("Accept") != "application/json" || r.FormValue("grant_type") != "client_credentials" {
 		refuse(w, 400, "invalid_request", "not a token request")
 		return
@@ -419,4 +414,22 @@ func TestDPoPGivesUp(t *testing.T) {
 	_, err = a.Token(t.Context())
 	requireAuth(t, err, "use_dpop_nonce")
 	require.Equal(t, 3, n)
+}
+
+// A refusal tells the vendor's time, which is what counts.
+func TestClockThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		i := newIssuer(t, clockwork.NewFakeClockAt(start.Add(off)), "s")
+		i.dpop = true
+		clock := fakeClock()
+		a := signed(t, clock, i, "s")
+		r := authorized(t, a, "https://acme.example/")
+		require.Equal(t, "DPoP token-1", r.Header.Get("Authorization"))
+		_, err := i.proof(r.Header.Get("DPoP"), http.MethodGet, "https://acme.example/")
+		require.NoError(t, err)
+		tok, err := a.Token(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, start.Add(time.Hour), tok.Expires, "by the agent's clock")
+	}
 }

@@ -33,6 +33,7 @@ type appServer struct {
 func (s *appServer) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	s.calls = append(s.calls, r.Method+" "+r.URL.Path)
 	claims := jwt.MapClaims{}
 	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -128,13 +129,13 @@ func TestGitHubAppFaults(t *testing.T) {
 	s.garbage = `{}`
 	_, err = a.Token(t.Context())
 	require.Equal(t, fault.BadData, fault.Of(err), err)
-	s.status, s.garbage = 403, `{"message":"API rate limit exceeded"}`
+	s.status, s.garbage = 403, `{"message":"Resource not accessible by integration"}`
 	_, a, _ = newApp(t, func(app *GitHubApp) {
 		app.BaseURL = s.url + "/api/v3"
-		app.Classify = func(r *httpx.Response) error { return fault.New(fault.Throttled, "slowly: %d", r.Status) }
+		app.Classify = func(r *httpx.Response) error { return fault.New(fault.Forbidden, "a right is missing: %d", r.Status) }
 	})
 	_, err = a.Token(t.Context())
-	require.Equal(t, fault.Throttled, fault.Of(err), err)
+	require.Equal(t, fault.Forbidden, fault.Of(err), err)
 
 	// The installation was removed, and made anew.
 	s, a, clock := newApp(t, nil)

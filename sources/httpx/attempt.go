@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jonboulle/clockwork"
 	"github.com/klauspost/compress/gzip"
 
 	"weir/internal/fault"
@@ -88,8 +87,9 @@ func (cl *call) exchange(ctx context.Context, t ticket, req *http.Request, waite
 // timeout. transferred counts the body's bytes as they came.
 func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response, transferred int64, err error) {
 	clock, timeout := cl.c.base.o.Clock, cl.c.c.Timeout
-	limited, cancel := clockwork.WithTimeout(ctx, clock, timeout)
-	defer cancel()
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer clock.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
 	answer, err := cl.c.base.transport.RoundTrip(req.WithContext(limited))
 	if err != nil {
 		return nil, 0, cl.broken(ctx, limited, err)
@@ -116,7 +116,7 @@ func (cl *call) broken(ctx, limited context.Context, err error) error {
 	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return &fault.Fault{Class: f.Class, RetryAfter: f.RetryAfter, Err: fmt.Errorf("%s: %w", cl.endpoint, err)}
 	}
-	if limited.Err() != nil && ctx.Err() == nil {
+	if ctx.Err() == nil && errors.Is(context.Cause(limited), errTimeout) {
 		err = fmt.Errorf("%w (%s)", errTimeout, cl.c.c.Timeout)
 	}
 	return cl.failed(err)

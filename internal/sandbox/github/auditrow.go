@@ -92,6 +92,8 @@ func (h *Handler) row(s *org.State, e *org.Event, f Flavour) auditRow {
 	}
 	if r.git || r.sso {
 		r.business, r.businessID = enterprise(s), h.id(kindBusiness, 1)
+	} else {
+		r.nameID = "" // others do not tell it
 	}
 	// Owners see addresses of members that act on what is not public.
 	if e.Actor.Kind == org.AccountRef && r.actor != "" && !f.NoSourceIP && !r.public && !s.Accounts[org.GitHub][e.Actor.N].Outside {

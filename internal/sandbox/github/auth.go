@@ -94,7 +94,8 @@ func (c *call) authenticate() bool {
 		return false
 	}
 	p.used++
-	if n := c.trouble.TokenRequests; n > 0 && p.kind == installation && p.used > n {
+	// Of all tokens, only an installation's ends by itself.
+	if n := c.trouble.TokenRequests; p.kind == installation && (n > 0 && p.used > n || h.tenant.TokenExpired(c.r)) {
 		p.dead = true
 		c.fail(h.facts.BadCredentials, "Bad credentials")
 		return false

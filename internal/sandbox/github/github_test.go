@@ -19,6 +19,7 @@ import (
 
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/org"
+	"weir/schemas"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -450,21 +451,84 @@ func TestEnterpriseServer(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	r := small(t, nil)
+	r := fixtureRig(t)
 	f := func(name, target string) {
 		t.Helper()
 		golden(t, name, r.ok(target))
 	}
-	f("audit", "/orgs/acme/audit-log?include=all&order=asc&per_page=40&phrase=-action:git.fetch")
+	f("audit", "/orgs/acme/audit-log?include=all&order=asc&per_page=100")
 	f("org", "/orgs/acme")
-	f("members", "/orgs/acme/members?per_page=2")
-	f("teams", "/orgs/acme/teams?per_page=2&page=4")
+	f("members", "/orgs/acme/members?per_page=1")
+	f("user", "/users/Bo-acme")
+	f("invitations", "/orgs/acme/invitations")
+	f("failed_invitations", "/orgs/acme/failed_invitations")
+	f("membership", "/orgs/acme/memberships/di-acme")
+	f("teams", "/orgs/acme/teams")
+	f("team", "/orgs/acme/teams/build-run")
+	f("team_members", "/orgs/acme/teams/platform/members")
 	f("repos", "/orgs/acme/repos?per_page=1")
-	f("installations", "/orgs/acme/installations?per_page=1")
-	f("credentials", "/orgs/acme/credential-authorizations?per_page=3")
+	f("collaborators", "/repos/acme/core/collaborators?affiliation=direct")
+	f("repo_teams", "/repos/acme/core/teams")
+	f("keys", "/repos/acme/core/keys")
+	f("tree", "/repos/acme/site/git/trees/main?recursive=1")
+	f("contents", "/repos/acme/site/contents/README.md")
+	f("installations", "/orgs/acme/installations")
+	f("credentials", "/orgs/acme/credential-authorizations")
 	f("roles", "/orgs/acme/organization-roles")
 	f("limits", "/rate_limit")
-	golden(t, "graphql", r.request(http.MethodPost, "/graphql", body(membersQuery, object{"org": "acme"})))
+	golden(t, "graphql_members", r.request(http.MethodPost, "/graphql", body(membersQuery, object{"org": "acme"})))
+	golden(t, "graphql_identities", r.request(http.MethodPost, "/graphql", body(identitiesQuery, object{"org": "acme"})))
+
+	var rows schemas.Rows
+	r.h.view(func(s *org.State) { r.h.Truth(s, &rows) })
+	b, err := json.Marshal(rows)
+	require.NoError(t, err)
+	var all any
+	require.NoError(t, json.Unmarshal(b, &all))
+	w := httptest.NewRecorder()
+	require.NoError(t, json.NewEncoder(w).Encode(pruned(all)))
+	golden(t, "truth", w)
+}
+
+// pruned drops what is empty or unknown; nil if that is all.
+func pruned(v any) any {
+	switch v := v.(type) {
+	case object:
+		if known, ok := v["Known"]; ok && len(v) == 2 {
+			if known == true {
+				return v["Value"]
+			}
+			return nil
+		}
+		for k, x := range v {
+			if x = pruned(x); x == nil {
+				delete(v, k)
+			} else {
+				v[k] = x
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		for i := range v {
+			if x := pruned(v[i]); x != nil {
+				v[i] = x
+			}
+		}
+	case string:
+		if v == "" {
+			return nil
+		}
+	case float64:
+		if v == 0 {
+			return nil
+		}
+	}
+	return v
 }
 
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {

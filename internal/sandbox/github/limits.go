@@ -72,7 +72,6 @@ func (c *call) spend(running int32) bool {
 		return false
 	}
 	if int(running) > h.facts.Concurrent {
-		h.violate("concurrent", strconv.Itoa(int(running)))
 		c.secondary(h.wait(c.trouble))
 		return false
 	}
@@ -128,11 +127,13 @@ func (h *Handler) wait(t Trouble) time.Duration {
 	return h.facts.SecondaryWait
 }
 
+const secondaryMessage = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+
 func (c *call) secondary(wait time.Duration) {
 	if !c.trouble.SecondaryMute {
 		c.Header()["Retry-After"] = []string{strconv.Itoa(int((wait + time.Second - 1) / time.Second))}
 	}
-	c.fail(c.h.facts.LimitStatus, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
+	c.fail(c.h.facts.LimitStatus, secondaryMessage)
 }
 
 // refund gives a request back: an answer "not modified" is free.

@@ -43,6 +43,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{ResponseWriter: w, h: h, r: r, now: h.now(), flavour: h.flavour, trouble: h.trouble, status: http.StatusOK}
 	h.mu.Unlock()
 	c.query = r.URL.Query()
+	c.scenario()
 	head := w.Header()
 	head["Date"] = []string{c.now.UTC().Format(http.TimeFormat)}
 	head["X-Github-Request-Id"] = []string{h.requestID()}

@@ -17,6 +17,9 @@ VERSITYGW     := github.com/versity/versitygw/cmd/versitygw v1.8.0
 
 export PATH := $(BIN):$(PATH)
 
+# Nothing is skipped for want of an installation.
+REQUIRE := WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 WEIR_REQUIRE_SPECS=1
+
 .PHONY: help
 help: ## list the tasks
 	@echo 'make demo   see it work: collects sample audit logs into Parquet'
@@ -33,11 +36,11 @@ demo: build ## collect the sample CloudTrail logs into Parquet; no account neede
 	@$(BIN)/weir demo
 
 .PHONY: test
-test: compiler versitygw clickhouse ## run all tests: race detector, real ClickHouse, kill -9
+test: compiler versitygw clickhouse specs ## run all tests: race detector, real ClickHouse, kill -9
 	$(GO) vet ./...
 	CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null .
-	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
-	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
+	$(REQUIRE) CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
+	$(REQUIRE) $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
 	@$(MAKE) test-e2e
 
 # The built binary, killed and cheated. Apart, because the race detector sees
@@ -45,7 +48,7 @@ test: compiler versitygw clickhouse ## run all tests: race detector, real ClickH
 .PHONY: test-e2e
 test-e2e:
 	@kills=$$(mktemp); trap 'rm -f "$$kills"' EXIT; \
-	WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
+	$(REQUIRE) WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
 	if [ -s "$$kills" ]; then echo 'kills by point:'; cat "$$kills"; fi
 
 .PHONY: check
@@ -87,6 +90,10 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 .PHONY: clickhouse
 clickhouse: ## fetch a real ClickHouse for the tests into the user's cache
 	@internal/clickhouseserver/install.sh
+
+.PHONY: specs
+specs: ## fetch the vendors' API specifications for the tests into the user's cache
+	@GO='$(GO)' internal/spectest/install.sh
 
 .PHONY: tools
 tools: golangci-lint versitygw ## install the tools that tests and checks use, pinned, into ./bin

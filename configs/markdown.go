@@ -36,6 +36,14 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	return err
 }
 
+// WriteConnectorKeys writes the reference of the keys of one app's instances.
+func WriteConnectorKeys(w io.Writer, c *sources.Connector) error {
+	var b bytes.Buffer
+	table(&b, row{}, defaultsOf(c.Config()))
+	_, err := b.WriteTo(w)
+	return err
+}
+
 type row struct{ key, typ, value, doc string }
 
 func table(b *bytes.Buffer, first row, v reflect.Value) {

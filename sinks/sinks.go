@@ -67,8 +67,9 @@ type Env struct {
 // per table at a time, and by several for different tables. Errors carry a
 // class (package fault); the default, transient, is retried for ever.
 type Sink interface {
-	// Prepare makes, or checks, what the tables need. It is called before
-	// anything else and again after errors; it must be cheap to repeat.
+	// Prepare makes, or checks, what the tables need. It is called once the sink
+	// has been claimed (Owner, SetOwner), before any part, and again after
+	// errors; it must be cheap to repeat.
 	Prepare(ctx context.Context, tables []*schemas.Table) error
 
 	// Owner returns who writes this sink; the zero Owner when nobody does.

@@ -34,7 +34,7 @@ func TestRegistries(t *testing.T) {
 }
 
 // shared are folders beside the connectors and drivers that are none.
-var shared = []string{"registry", "httpx"}
+var shared = []string{"registry", "httpx", "auth"}
 
 // folders returns the packages directly below dir, shared ones and test suites
 // apart.

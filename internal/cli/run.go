@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -165,30 +164,4 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	}
 	return fmt.Sprintf("%d B", n)
-}
-
-type checkCmd struct{ configFlag }
-
-// Run implements the command.
-func (r *checkCmd) Run(c *console) error {
-	cfg, err := r.load()
-	if err != nil {
-		return err
-	}
-	if errs := cfg.Unresolved(); len(errs) > 0 {
-		return usageError{errors.Join(errs...)}
-	}
-	for _, k := range cfg.Literals() {
-		fmt.Fprintf(c.err, "warning: %s: the secret itself stands in %s; better ${env:NAME} or ${file:/path}\n", k, cfg.Path)
-	}
-	streams := 0
-	for _, i := range cfg.Instances {
-		for _, s := range i.Streams {
-			if i.Enabled && s.Enabled {
-				streams++
-			}
-		}
-	}
-	_, err = fmt.Fprintf(c.out, "%s is valid: %d sinks, %d instances, %d streams\n", cfg.Path, len(cfg.Sinks), len(cfg.Instances), streams)
-	return err
 }

@@ -143,7 +143,7 @@ func (s *Server) Query(t testing.TB, sql string) string {
 }
 
 func (s *Server) query(sql string) (string, error) {
-	client := http.Client{Timeout: time.Minute}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}} // leaves no goroutine
 	resp, err := client.Post(s.URL()+"/?wait_end_of_query=1", "text/plain", strings.NewReader(sql))
 	if err != nil {
 		return "", err

@@ -1,5 +1,6 @@
-// Command configgen writes what is derived from the declared settings: the
-// example configuration, its JSON Schema and the reference in the docs. Its
+// Command configgen writes what is derived from the declared settings and
+// connectors: the example configuration, its JSON Schema, the reference in the
+// docs, a page for each connector and the matrix of what they can do. Its
 // argument is the repository's folder, "." without one.
 package main
 
@@ -42,19 +43,33 @@ func generate(root string) error {
 		if err := f.write(&b, sourceregistry.All, sinkregistry.All); err != nil {
 			return err
 		}
-		content := b.Bytes()
-		if filepath.Ext(name) == ".md" {
-			page, err := os.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			if content, err = configs.Splice(page, content); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		if err := os.WriteFile(name, content, 0o644); err != nil {
+		if err := write(name, b.Bytes()); err != nil {
 			return err
 		}
 	}
-	return nil
+	for _, c := range sourceregistry.All {
+		page, err := connectorPage(c)
+		if err != nil {
+			return err
+		}
+		if err := write(filepath.Join(root, "docs", "connectors", c.App+".md"), page); err != nil {
+			return err
+		}
+	}
+	return write(filepath.Join(root, "docs", "connectors", "README.md"), matrix(sourceregistry.All))
+}
+
+// write writes a generated file; a page of Markdown keeps what stands outside
+// its marks.
+func write(name string, content []byte) error {
+	if filepath.Ext(name) == ".md" {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if content, err = configs.Splice(page, content); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return os.WriteFile(name, content, 0o644)
 }

@@ -207,7 +207,10 @@ func (s *sink) db() (driver.Conn, error) {
 }
 
 // refuseRedirects keeps credentials from being sent elsewhere.
-type refuseRedirects struct{ next http.RoundTripper }
+type refuseRedirects struct{ next *http.Transport }
+
+// CloseIdleConnections is what the driver looks for when it is closed.
+func (r refuseRedirects) CloseIdleConnections() { r.next.CloseIdleConnections() }
 
 func (r refuseRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := r.next.RoundTrip(req)

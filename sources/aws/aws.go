@@ -33,6 +33,15 @@ var Connector = &sources.Connector{
 		Every: time.Minute, Lateness: coveredLag, Keep: keepDone,
 		Doc: "CloudTrail management, data, service and Insights events from a trail's log files, organization trails included",
 	}},
+	Capabilities: []sources.Capability{{
+		Name: "activities", Doc: "reading the trail's log files",
+		Scopes: []string{"s3:ListBucket on the bucket and s3:GetObject on the prefix (kms:Decrypt too, if the trail encrypts with a key of yours)"},
+		Where:  "a policy of the role or user that the agent runs as",
+	}},
+	Hosts: []sources.Host{
+		{Name: "BUCKET.s3.REGION.amazonaws.com", For: "the trail's log files"},
+		{Name: "sts.REGION.amazonaws.com", For: "assuming a role"},
+	},
 	Config: func() setting.Struct {
 		return &Config{CloudTrail: CloudTrail{SweepEvery: 24 * time.Hour, Settle: 2 * time.Second}}
 	},
@@ -256,8 +265,8 @@ func (s *session) Tenant(ctx context.Context) (string, error) {
 }
 
 // Identity implements sources.Session.
-func (s *session) Identity(context.Context) (sources.Identity, error) {
-	return sources.Identity{Kind: sources.IdentityUnknown}, nil
+func (s *session) Identity(ctx context.Context) (sources.Identity, error) {
+	return s.store.identity(ctx)
 }
 
 // Probe implements sources.Session.

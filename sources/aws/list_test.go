@@ -33,7 +33,11 @@ type memStore struct {
 }
 
 func (m *memStore) location() string { return "bucket" }
-func (m *memStore) requests() int64  { return 1 }
+
+func (m *memStore) identity(context.Context) (sources.Identity, error) {
+	return sources.Identity{}, nil
+}
+func (m *memStore) requests() int64 { return 1 }
 
 func (m *memStore) put(key string, modified time.Time) {
 	m.mu.Lock()

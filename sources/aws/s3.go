@@ -38,6 +38,7 @@ const (
 // s3Store is a bucket's prefix.
 type s3Store struct {
 	client *s3.Client
+	sts    *sts.Client // nil where the endpoint is another maker's, which has none
 	bucket string
 	prefix string
 	owner  *string
@@ -88,6 +89,9 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 	if o := cfg.CloudTrail.BucketOwner; o != "" {
 		s.owner = aws.String(o)
 	}
+	if l.endpoint == "" {
+		s.sts = sts.NewFromConfig(ac)
+	}
 	s.client = s3.NewFromConfig(ac, func(o *s3.Options) {
 		o.UsePathStyle = l.pathStyle
 		if l.endpoint != "" {
@@ -95,6 +99,22 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 		}
 	})
 	return s, nil
+}
+
+// identity asks STS whose the credentials are; it needs no right.
+func (s *s3Store) identity(ctx context.Context) (sources.Identity, error) {
+	if s.sts == nil {
+		return sources.Identity{Kind: sources.IdentityUnknown}, nil
+	}
+	out, err := s.sts.GetCallerIdentity(ctx, nil)
+	if err != nil {
+		return sources.Identity{}, awsFault("asking STS whose the credentials are", err)
+	}
+	id := sources.Identity{ID: aws.ToString(out.UserId), Name: aws.ToString(out.Arn), Kind: sources.IdentityService}
+	if strings.HasSuffix(id.Name, ":root") {
+		id.Kind = sources.IdentityPerson
+	}
+	return id, nil
 }
 
 // sessionName is what the role's sessions are called in the organization's own

@@ -16,6 +16,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"weir/internal/fault"
+	"weir/sources"
 )
 
 // store is where the log files are: a bucket or a directory. Keys are relative
@@ -33,6 +34,8 @@ type store interface {
 	open(ctx context.Context, key string) (*reader, error)
 	// requests returns how many requests listing has taken since it was last asked.
 	requests() int64
+	// identity returns whom the place takes the credentials for.
+	identity(ctx context.Context) (sources.Identity, error)
 }
 
 // object is one file.
@@ -96,6 +99,10 @@ func (d *dirStore) root() (*os.Root, error) {
 }
 
 func (d *dirStore) location() string { return d.dir }
+
+func (d *dirStore) identity(context.Context) (sources.Identity, error) {
+	return sources.Identity{Name: "the user that runs Weir", Kind: sources.IdentityService}, nil
+}
 
 func (d *dirStore) requests() int64 { return 0 }
 

@@ -5,10 +5,17 @@
 // and what comes back is classed (package fault). It owns one of the three
 // retries there are: of a single attempt at an idempotent request, at most
 // maxAttempts times within maxElapsed. The page (pipeline) and the instance
-// (agent) own the others.
+// (agent) own the others: a longer wait goes up as an error with RetryAfter.
 //
 // Everything from outside is bounded: bodies, times, redirects. Credentials go
 // only to the client's own host; secrets reach neither errors nor dumps.
+//
+//	client.go    Do: attempts, redirects, refused credentials
+//	attempt.go   one request and its answer
+//	bucket.go    quota: who may send when
+//	classify.go  statuses to errors
+//	link.go      links of the vendor's
+//	redact.go    what is secret; dump.go writes exchanges
 package httpx
 
 import (
@@ -16,6 +23,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/jonboulle/clockwork"
@@ -26,13 +34,17 @@ type Options struct {
 	Instance  string
 	Clock     clockwork.Clock
 	UserAgent string // "weir/1.2 (+url)": vendors refuse requests without one
-	Proxy     string // URL of the proxy; "" the environment's
+	Proxy     string // URL of the proxy, without credentials; "" the environment's
+	// ProxyAuth returns the proxy's "user:password", "" none. It is asked before
+	// each request. nil: none.
+	ProxyAuth func() (string, error)
 	CAFile    string // PEM file of further certificate authorities; "" none
 	Observe   func(Exchange)
-	Dump      io.Writer // gets every exchange, redacted; nil: no dump
+	Dump      io.Writer // gets every exchange in one Write, redacted; nil: no dump
 }
 
-// Exchange is what happened to one attempt, for metrics.
+// Exchange is what happened to one attempt, for metrics. One with Attempt 0 was
+// never made: the wait for quota was too long.
 type Exchange struct {
 	Instance, Stream string
 	Endpoint         string // the path's template, with the method: "GET /orgs/{org}/members"
@@ -40,7 +52,7 @@ type Exchange struct {
 	Class            string // of the fault; "" for none
 	Attempt          int    // 1 is the first
 	Took             time.Duration
-	BytesIn          int64
+	BytesIn          int64         // of the body, as transferred
 	Throttled        time.Duration // time waited for quota before it
 }
 
@@ -100,8 +112,11 @@ type Request struct {
 	Method string // "" GET
 	Path   Path
 	Query  url.Values
-	Header http.Header
-	Body   []byte // JSON, unless Header says otherwise
+	// RawQuery is sent as it is, before Query. Follow sets it: a vendor's link
+	// is opaque, and another encoding of it may mean something else.
+	RawQuery string
+	Header   http.Header
+	Body     []byte // JSON, unless Header says otherwise
 	// Idempotent allows repeated attempts at a method that is not by itself.
 	Idempotent bool
 	MaxBody    int64 // 0: the client's
@@ -115,12 +130,27 @@ type Response struct {
 	Endpoint string // "GET /orgs/{org}/members"
 	URL      *url.URL
 	At       time.Time     // when it arrived, by the agent's clock
-	Skew     time.Duration // the vendor's clock minus the agent's, by the Date header; 0 unknown
+	Skew     time.Duration // the vendor's clock minus the agent's, by Date headers; 0 unknown
+
+	redact *redactor
 }
+
+// LocalTime converts a time of the vendor's clock, such as the end of a quota's
+// window, to the agent's clock. It is late by at most a second and the time the
+// fastest of the last answers took, never early: Date has whole seconds.
+func (r *Response) LocalTime(t time.Time) time.Time { return t.Add(-r.Skew) }
 
 // Caller is a stream on whose behalf requests are made. It travels in the
 // context: buckets serve callers in turn, and the counts are the stream's.
 type Caller struct {
 	Stream string
 	Counts Counts
+}
+
+// Counts are what a caller's requests cost, since the process started.
+type Counts struct {
+	Requests    atomic.Int64 // attempts
+	Retries     atomic.Int64 // attempts at what had been attempted before
+	ThrottledMS atomic.Int64 // time waited for quota
+	Bytes       atomic.Int64 // of answers' bodies, as transferred
 }

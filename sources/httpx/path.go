@@ -17,6 +17,9 @@ type Path struct{ template, escaped string }
 //
 //	httpx.P("/orgs/{org}/teams/{team}/members", org, slug)
 func P(template string, ids ...string) Path {
+	if !strings.HasPrefix(template, "/") || strings.ContainsAny(template, "?#%\\") {
+		panic(fmt.Sprintf("httpx: path %q: want / in front, and no query, fragment or escapes", template))
+	}
 	var b strings.Builder
 	rest := template
 	for _, id := range ids {

@@ -1,0 +1,415 @@
+package github
+
+import (
+	"mime"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/internal/sandbox/org"
+	"weir/schemas"
+)
+
+// truth writes what is true now, in the terms of the schema, by the mapping of
+// GitHub's sheet. Where sheet and schema leave a choice, a comment says which
+// was taken.
+//
+// choice: columns whose value the sheet leaves to the collector stay empty and
+// are not to be compared: accounts.last_login_at (only the audit log tells),
+// activities.activity_id and severity_id, privileges.privilege_id, and event_id
+// of rows without a document id.
+type truth struct {
+	h       *Handler
+	s       *org.State
+	rows    *schemas.Rows
+	flavour Flavour
+}
+
+func millis(t time.Time) schemas.Time {
+	if t.IsZero() {
+		return 0
+	}
+	return schemas.Time(t.UnixMilli())
+}
+
+// seconds is millis of what the API shows without fractions.
+func seconds(t time.Time) schemas.Time { return millis(t.Truncate(time.Second)) }
+
+func (t truth) accountID(n int) string { return itoa(t.h.id(kindAccount, n)) }
+func (t truth) teamID(n int) string    { return itoa(t.h.id(kindTeam, n)) }
+
+func (t truth) accounts() {
+	for _, a := range t.s.Accounts[org.GitHub] {
+		switch {
+		case isInvited(t.s, a):
+			t.invited(a)
+		case isMember(t.s, a), isOutside(t.s, a):
+			t.account(a)
+		}
+	}
+}
+
+func (t truth) account(a *org.Account) {
+	p := t.s.People[a.Person]
+	row := schemas.Account{
+		AccountID:   t.accountID(a.N),
+		Login:       a.Login,
+		DisplayName: name(p),
+		OrgUnit:     company(t.s, a),
+		Status:      "active",
+		Kind:        "human",
+		// choice: members belong to the organization, outside collaborators do not.
+		External:   schemas.Some(a.Outside),
+		IsAdmin:    schemas.Some(a.Owner && !a.Outside),
+		MFAEnabled: schemas.Some(len(a.Factors) > 0), // choice: of outside collaborators by filter=2fa_disabled
+		CreatedAt:  seconds(a.Created),
+		ModifiedAt: seconds(a.Modified),
+	}
+	if t.flavour.GHES && a.Status == org.Suspended {
+		row.Status = "suspended"
+	}
+	switch {
+	case userType(a) == "Bot":
+		row.Kind = "bot"
+	case a.Outside:
+		row.Kind = "guest"
+	}
+	// choice: all addresses that any answer tells, in the sheet's order: SCIM and
+	// SAML, verified domain, public profile.
+	var emails []string
+	add := func(e string) {
+		if e = strings.ToLower(e); e != "" && !slices.Contains(emails, e) {
+			emails = append(emails, e)
+		}
+	}
+	if !t.flavour.GHES && !t.flavour.Free && linked(a, p) {
+		add(samlName(p))
+	}
+	add(verifiedEmail(t.s, a))
+	// choice: outside collaborators' names, addresses and times come from
+	// GET /users/{login}, a call for each.
+	add(publicEmail(t.s, a))
+	if len(emails) > 0 {
+		row.Email, row.Emails = emails[0], emails
+	}
+	t.rows.Accounts = append(t.rows.Accounts, row)
+}
+
+// invited: an invitation to a login is that login's account; one to an address
+// has no account yet.
+func (t truth) invited(a *org.Account) {
+	if t.flavour.EMU {
+		return
+	}
+	p := t.s.People[a.Person]
+	row := schemas.Account{Status: "invited", Kind: "human"}
+	// choice: is_admin, mfa_enabled and external are unknown before it is accepted.
+	if t.h.expired(t.s, a) {
+		row.Status = "disabled"
+	}
+	if invitedByEmail(a) {
+		// choice: no account id exists; the invitation's stands for it.
+		row.AccountID = "invitation:" + itoa(t.h.id(kindInvitation, a.N))
+		row.Email, row.Emails = p.Email, []string{p.Email}
+		// choice: created_at is the invitation's.
+		row.CreatedAt = seconds(invitedAt(a))
+	} else {
+		// choice: the id of the account, which audit rows name, too; its profile
+		// comes from GET /users/{login}.
+		row.AccountID, row.Login = t.accountID(a.N), a.Login
+		row.DisplayName, row.OrgUnit = name(p), company(t.s, a)
+		row.CreatedAt, row.ModifiedAt = seconds(a.Created), seconds(a.Modified)
+		if e := publicEmail(t.s, a); e != "" {
+			row.Email, row.Emails = e, []string{e}
+		}
+	}
+	t.rows.Accounts = append(t.rows.Accounts, row)
+}
+
+func (t truth) groups() {
+	for _, g := range t.s.Groups[org.GitHub] {
+		if !alive(g.Created, g.Gone, t.s) {
+			continue
+		}
+		id := t.teamID(g.N)
+		t.rows.Groups = append(t.rows.Groups, schemas.Group{
+			GroupID: id,
+			// choice: audit rows name teams "org/slug" and have no id: the alias joins them.
+			AliasIDs:    []string{t.s.Name + "/" + g.Slug},
+			Name:        g.Name,
+			Kind:        "team:" + privacy(g),
+			Description: g.Description,
+			CreatedAt:   seconds(g.Created),
+			ModifiedAt:  seconds(g.Modified),
+		})
+		// choice: memberships are written where they were granted; what a team
+		// inherits from teams below it follows from the nesting.
+		for _, m := range g.Members {
+			a := t.s.Accounts[org.GitHub][m.Account]
+			if !here(a, t.s) || a.Status == org.Invited {
+				continue
+			}
+			role := "member"
+			if m.Role == "maintainer" {
+				role = "maintainer"
+			}
+			t.rows.GroupMembers = append(t.rows.GroupMembers, schemas.GroupMember{GroupID: id, MemberID: t.accountID(a.N), MemberKind: "account", Role: role})
+		}
+		if p := parentOf(t.s, g); p != nil {
+			// choice: the nested team is a member of its parent.
+			t.rows.GroupMembers = append(t.rows.GroupMembers, schemas.GroupMember{GroupID: t.teamID(p.N), MemberID: id, MemberKind: "group", Role: "member"})
+		}
+	}
+}
+
+func (t truth) privileges() {
+	add := func(p schemas.Privilege) {
+		p.State = "active"
+		t.rows.Privileges = append(t.rows.Privileges, p)
+	}
+	for _, a := range t.s.Accounts[org.GitHub] {
+		if a.Owner && isMember(t.s, a) {
+			// choice: owners alone; that a member is a member, accounts tell.
+			add(schemas.Privilege{
+				PrincipalID: t.accountID(a.N), PrincipalKind: "account", RoleID: "org:admin", RoleName: "admin",
+				Scope: t.s.Name, ScopeKind: "org", Via: "direct", Privileged: schemas.Some(true),
+			})
+		}
+	}
+	c := &call{h: t.h, s: t.s, flavour: t.flavour}
+	if !t.flavour.Free {
+		for _, r := range orgRoles(t.s) {
+			t.orgRole(c, r, add)
+		}
+	}
+	for _, r := range t.s.Repos {
+		if !alive(r.Created, r.Gone, t.s) {
+			continue
+		}
+		for _, a := range r.Access {
+			p := schemas.Privilege{RoleID: "repo:" + a.Role, RoleName: a.Role, Scope: t.s.Name + "/" + r.Name, ScopeKind: "repository", Via: "direct"}
+			switch a.Holder.Kind {
+			case org.AccountRef:
+				// choice: an invitation gives nothing before it is accepted.
+				account := t.s.Accounts[org.GitHub][a.Holder.N]
+				if a.Invited || !here(account, t.s) || account.Status == org.Invited {
+					continue
+				}
+				p.PrincipalID, p.PrincipalKind = t.accountID(a.Holder.N), "account"
+			case org.GroupRef:
+				if teamOf(t.s, a.Holder.N) == nil {
+					continue
+				}
+				// choice: the team holds it, directly; a team's "push" is the role "write".
+				p.PrincipalID, p.PrincipalKind = t.teamID(a.Holder.N), "group"
+			default:
+				continue
+			}
+			add(p)
+		}
+	}
+}
+
+// orgRole: choice: a row for each way in which somebody holds a role: direct,
+// and one for each team that gives it (mixed is both). Teams hold it directly.
+func (t truth) orgRole(c *call, r orgRole, add func(schemas.Privilege)) {
+	base := schemas.Privilege{RoleID: "orgrole:" + itoa(t.h.id(kindRole, r.n)), RoleName: r.name, Scope: t.s.Name, ScopeKind: "org", Via: "direct"}
+	for _, h := range c.holders(r.n) {
+		p := base
+		p.PrincipalID, p.PrincipalKind = t.accountID(h.account.N), "account"
+		if h.direct {
+			add(p)
+		}
+		for _, g := range h.teams {
+			p.Via, p.ViaID = "group", t.teamID(g.N)
+			add(p)
+		}
+	}
+	seen := map[int]bool{}
+	for _, g := range t.s.Roles[org.GitHub] {
+		if roleNumber(g) == r.n && g.Holder.Kind == org.GroupRef && alive(g.Assigned, g.Gone, t.s) && teamOf(t.s, g.Holder.N) != nil && !seen[g.Holder.N] {
+			seen[g.Holder.N] = true
+			p := base
+			p.PrincipalID, p.PrincipalKind = t.teamID(g.Holder.N), "group"
+			add(p)
+		}
+	}
+}
+
+func (t truth) files() {
+	for _, r := range t.s.Repos {
+		if alive(r.Created, r.Gone, t.s) {
+			t.repository(r)
+			t.permissions(r)
+		}
+	}
+}
+
+func (t truth) repoFile(r *org.Repo) string { return itoa(t.h.id(kindRepo, r.N)) + ":" }
+
+func (t truth) repository(r *org.Repo) {
+	full := t.s.Name + "/" + r.Name
+	web := t.h.tenant.Base + "/" + full
+	id := t.repoFile(r)
+	owner := itoa(t.h.id(kindAccount, orgNumber))
+	sharing := "private"
+	switch {
+	case r.Visibility == "public" || r.Visibility == "internal":
+		sharing = r.Visibility
+	case slices.ContainsFunc(r.Access, func(a org.Access) bool { return a.Outside || a.Invited }):
+		sharing = "external"
+	}
+	base := schemas.File{
+		// choice: container_id is the container's own file_id.
+		ContainerID: id, ContainerName: full, ContainerKind: "repository", OwnerID: owner,
+		Trashed: schemas.Some(false), Sharing: sharing, ModifiedAt: seconds(r.Pushed),
+	}
+	c := base
+	c.FileID, c.Kind, c.Name, c.WebURL, c.CreatedAt = id, "container", r.Name, web, seconds(r.Created)
+	// choice: audit rows name repositories by repo_id, or by full name alone.
+	c.AliasIDs = []string{strings.TrimSuffix(id, ":"), full}
+	t.rows.Files = append(t.rows.Files, c)
+	if !t.flavour.Trees || r.Pushed.IsZero() {
+		return
+	}
+	for _, e := range treeEntries(r) {
+		f := base
+		f.FileID, f.Path, f.Name, f.Kind = id+e.path, e.path, path.Base(e.path), "file"
+		f.ParentID = id
+		if d := path.Dir(e.path); d != "." {
+			f.ParentID = id + d
+		}
+		f.WebURL = web + "/blob/" + branch(r) + "/" + e.path
+		switch {
+		case e.kind == "tree":
+			f.Kind = "folder"
+		case e.mode == "120000" || e.kind == "commit":
+			f.Kind = "shortcut" // choice: links and submodules point elsewhere
+		default:
+			f.MimeType, _, _ = strings.Cut(mime.TypeByExtension(path.Ext(e.path)), ";")
+		}
+		if e.kind == "blob" {
+			f.Size, f.Hash, f.HashAlgorithm = schemas.Some(e.size), e.hash, "git_blob"
+		}
+		t.rows.Files = append(t.rows.Files, f)
+	}
+}
+
+// permissions of a repository. choice: permission_id is the grantee's kind and
+// id.
+func (t truth) permissions(r *org.Repo) {
+	add := func(p schemas.FilePermission) {
+		p.FileID = t.repoFile(r)
+		p.Inherited = schemas.Some(false)
+		t.rows.FilePermissions = append(t.rows.FilePermissions, p)
+	}
+	for _, a := range r.Access {
+		switch a.Holder.Kind {
+		case org.AccountRef:
+			account := t.s.Accounts[org.GitHub][a.Holder.N]
+			if id := t.accountID(a.Holder.N); !a.Invited && here(account, t.s) && account.Status != org.Invited {
+				add(schemas.FilePermission{PermissionID: "account:" + id, GranteeID: id, GranteeKind: "account", Role: a.Role})
+			}
+		case org.GroupRef:
+			if id := t.teamID(a.Holder.N); teamOf(t.s, a.Holder.N) != nil {
+				add(schemas.FilePermission{PermissionID: "group:" + id, GranteeID: id, GranteeKind: "group", Role: a.Role})
+			}
+		default:
+		}
+	}
+	orgID := itoa(t.h.id(kindAccount, orgNumber))
+	if role := t.h.facts.BasePermission; role != "none" {
+		add(schemas.FilePermission{PermissionID: "domain:" + orgID, GranteeID: orgID, GranteeKind: "domain", Role: role})
+	}
+	if r.Visibility == "public" {
+		add(schemas.FilePermission{PermissionID: "anyone", GranteeKind: "anyone", Role: "read"})
+	}
+	for _, k := range r.Keys {
+		role := "write"
+		if k.ReadOnly {
+			role = "read"
+		}
+		id := itoa(t.h.keyID(&k))
+		add(schemas.FilePermission{PermissionID: "key:" + id, GranteeID: id, GranteeKind: "link", Role: role, LastUsedAt: seconds(k.LastUsed)})
+	}
+}
+
+func (t truth) apps() {
+	for _, v := range t.h.installedApps(t.s) {
+		t.rows.Apps = append(t.rows.Apps, schemas.App{
+			// choice: the client id, by which app_grants names it; audit rows have
+			// the slug, other answers the number.
+			AppID: v.clientID, AliasIDs: []string{itoa(v.appID), v.slug}, Name: v.slug, Kind: "github_app", Status: installedStatus(v),
+			// choice: when the App was registered is not told.
+		})
+	}
+}
+
+func installedStatus(v installed) string {
+	if !v.suspended.IsZero() {
+		return "suspended"
+	}
+	return "active"
+}
+
+func (t truth) grants() {
+	for _, v := range t.h.installedApps(t.s) {
+		resource := "all"
+		if v.selected {
+			resource = "selected"
+		}
+		t.rows.AppGrants = append(t.rows.AppGrants, schemas.AppGrant{
+			GrantID: "inst:" + itoa(v.id), Kind: "installation", AppID: v.clientID, AppName: v.slug,
+			// choice: an installation is held by the app itself.
+			PrincipalID: v.clientID, PrincipalKind: "app", Scopes: levels(v.perms), Resource: resource,
+			Consent: "admin", Status: installedStatus(v), CreatedAt: seconds(v.created),
+		})
+	}
+	if !t.flavour.GHES && !t.flavour.Free {
+		for _, g := range liveGrants(t.s, org.GrantCredential) {
+			t.credential(g)
+		}
+	}
+	for _, g := range liveGrants(t.s, org.GrantPAT) {
+		inOrg, inRepo := split(g.Scopes)
+		t.rows.AppGrants = append(t.rows.AppGrants, schemas.AppGrant{
+			GrantID: "pat:" + itoa(t.h.id(kindPAT, g.N)), Kind: "token",
+			AppName:     g.Name, // choice: token_name, as credentials have their note
+			PrincipalID: t.accountID(g.Account), PrincipalKind: "account",
+			// choice: the organization's permissions, then the repositories', each by name.
+			Scopes: append(levels(inOrg), levels(inRepo)...), Resource: "all",
+			Consent: "user", // choice: its owner made it
+			Status:  grantStatus(t.s, g), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
+		})
+	}
+}
+
+func (t truth) credential(g *org.Grant) {
+	row := schemas.AppGrant{
+		GrantID: "cred:" + itoa(t.h.id(kindCredential, g.N)), Kind: "token", AppName: firstOf(g.Name, g.Credential),
+		// choice: principal_id is the account's id, though the record has its login.
+		PrincipalID: t.accountID(g.Account), PrincipalKind: "account", Scopes: g.Scopes, Consent: "user",
+		Status: grantStatus(t.s, g), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
+	}
+	if g.Credential == "SSH key" {
+		row.Kind, row.Scopes, row.ExpiresAt, row.Status = "ssh_key", nil, 0, "active"
+	}
+	t.rows.AppGrants = append(t.rows.AppGrants, row)
+}
+
+func grantStatus(s *org.State, g *org.Grant) string {
+	if expiredGrant(s, g) {
+		return "expired"
+	}
+	return "active"
+}
+
+// levels lists permissions as "key:level".
+func levels(m map[string]string) []string {
+	var out []string
+	for _, k := range sortedKeys(m) {
+		out = append(out, k+":"+m[k])
+	}
+	return out
+}

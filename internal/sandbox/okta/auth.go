@@ -94,7 +94,7 @@ func (a *authority) check(c *call, _ *Faults) *principal {
 	case scheme == f.Schemes["bearer"], scheme == f.Schemes["dpop"]:
 		return a.checkAccess(c, scheme, token)
 	}
-	a.h.violate("authorization", c.r.URL.Path+" without credentials")
+	a.h.violate("no credentials", c.r.URL.Path)
 	a.h.fail(c, f.StatusUnauthorized, f.ErrToken, "Invalid token provided")
 	return nil
 }
@@ -107,6 +107,7 @@ func (a *authority) checkAPIToken(c *call, token string) *principal {
 		a.h.fail(c, f.StatusUnauthorized, f.ErrToken, "Invalid token provided")
 		return nil
 	}
+	// A scenario's expire_token leaves it alone: nobody could make a new one.
 	who := &principal{client: "SSWS", user: -1}
 	a.h.t.World.View(func(s *org.State) { who.user = tokenOwner(s) })
 	return who
@@ -128,6 +129,9 @@ func (a *authority) checkAccess(c *call, scheme, token string) *principal {
 	t := a.access[token]
 	var until time.Time
 	if t != nil {
+		if a.h.t.TokenExpired(c.r) {
+			t.until = time.Time{}
+		}
 		until = t.until
 	}
 	a.mu.Unlock()
@@ -141,7 +145,7 @@ func (a *authority) checkAccess(c *call, scheme, token string) *principal {
 		a.oauthError(c, http.StatusBadRequest, "invalid_request", "The access token is not bound to a key.")
 		return nil
 	case t.jkt != "" && scheme != f.Schemes["dpop"]:
-		a.h.violate("dpop", c.r.URL.Path+": a bound token as a bearer token")
+		a.h.violate("bound token without proof", c.r.URL.Path)
 		a.oauthError(c, http.StatusBadRequest, "invalid_request", "The access token is bound to a key: use the DPoP scheme.")
 		return nil
 	case t.jkt != "":

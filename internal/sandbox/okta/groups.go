@@ -75,8 +75,6 @@ func (h *Handler) appendGroup(b []byte, c *call, g *org.Group) []byte {
 	b = appendMember(b, "name", g.Name)
 	if g.Description != "" {
 		b = appendMember(b, "description", g.Description)
-	} else if g.N%2 == 0 {
-		b = append(appendName(b, "description"), "null"...)
 	}
 	b = append(b, '}')
 	if strings.Contains(c.query.Get("expand"), "stats") {

@@ -50,10 +50,10 @@ func (l *limiter) take(client, bucket string, now time.Time, other map[string]in
 	}
 	v := verdict{ok: true}
 	if l.active[client] > l.f.ClientConcurrent {
-		v.broken = append(v.broken, "concurrency")
+		v.broken = append(v.broken, "too many at once by one client")
 	}
 	if l.logs[client] > l.f.LogConcurrent {
-		v.broken = append(v.broken, "log-concurrency")
+		v.broken = append(v.broken, "two log requests at once")
 	}
 	all, ok := other[bucket]
 	if !ok {
@@ -72,7 +72,7 @@ func (l *limiter) take(client, bucket string, now time.Time, other map[string]in
 	v.ok = own.used < share && org.used < all
 	if !v.ok {
 		if own.told {
-			v.broken = append(v.broken, "rate-limit")
+			v.broken = append(v.broken, "over the rate limit")
 		}
 		own.told = true
 		if own.used < share {

@@ -81,7 +81,7 @@ func (h *Handler) polled(c *call, after string, short bool) {
 	if t, ok := h.polls[used]; ok && used != "" {
 		delete(h.polls, used)
 		if wait := c.now.Sub(t); wait < h.facts.PollEvery {
-			h.violate("log-poll", fmt.Sprintf("the next page was asked for %s after a short one", wait))
+			h.violate("log polled too soon", fmt.Sprintf("the next page was asked for %s after a short one", wait))
 		}
 	}
 	if short && q0(c) {
@@ -244,7 +244,7 @@ func (h *Handler) readLogCursor(c *call, q *logQuery, s string) string {
 	const refused = "The after parameter is not valid."
 	i := strings.LastIndexByte(s, '_')
 	if i < 0 || check(c.seed, c.r.URL.Path, s[:i]) != s[i+1:] {
-		h.violate("crafted-after", c.r.URL.Path+" after="+s)
+		h.violate("crafted cursor", c.r.URL.Path+" after="+s)
 		return refused
 	}
 	parts := strings.Split(s[:i], "_")
@@ -253,7 +253,7 @@ func (h *Handler) readLogCursor(c *call, q *logQuery, s string) string {
 		return refused
 	}
 	if !q.bounded && c.query.Get("since") != "" {
-		h.violate("crafted-after", "after with since")
+		h.violate("crafted cursor", "after with since")
 		return "The after parameter cannot be combined with since."
 	}
 	place, err := strconv.ParseInt(parts[1], 10, 64)
@@ -267,7 +267,7 @@ func (h *Handler) readLogCursor(c *call, q *logQuery, s string) string {
 	} else {
 		q.at = int(place)
 	}
-	if err != nil || h.refuseCursor(c.now.Sub(q.made)) {
+	if err != nil || h.refuseCursor(c.now.Sub(q.made)) || h.t.CursorExpired(c.r) {
 		return refused
 	}
 	return ""

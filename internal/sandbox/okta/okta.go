@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +36,7 @@ type Handler struct {
 
 	violate func(rule, detail string)
 
+	seed     uint64 // of the organization
 	requests atomic.Uint64
 
 	mu     sync.Mutex
@@ -46,6 +49,7 @@ type Handler struct {
 func New(t *sandbox.Tenant, f Facts) *Handler {
 	h := &Handler{t: t, facts: f, links: t.Base, limits: newLimiter(f), violate: t.Violate, polls: map[string]time.Time{}}
 	h.auth = newAuthority(h)
+	t.World.View(func(s *org.State) { h.seed = s.Seed })
 	return h
 }
 
@@ -142,23 +146,68 @@ type call struct {
 
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: w, r: r, now: h.t.Clock.Now().UTC(), status: http.StatusOK}
-	n := h.requests.Add(1)
-	h.t.World.View(func(s *org.State) { c.seed = s.Seed })
-	w.Header().Set("X-Okta-Request-Id", id(c.seed, kindTransaction, int(n)))
-	w.Header().Set("Date", c.now.Format(http.TimeFormat))
+	c := h.begin(w, r)
 	h.answer(c)
-	if len(c.body) > 0 {
-		w.Header().Set("Content-Type", "application/json")
-	}
-	w.WriteHeader(c.status)
-	_, _ = w.Write(c.body) // a client that went away is no concern of the vendor's
+	c.send()
 }
+
+// begin starts an answer.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *call {
+	c := &call{w: w, r: r, now: h.t.Clock.Now().UTC(), seed: h.seed, status: http.StatusOK}
+	n := h.requests.Add(1)
+	w.Header().Set("X-Okta-Request-Id", id(c.seed, kindTransaction, -int(n)))
+	w.Header().Set("Date", c.now.Format(http.TimeFormat))
+	return c
+}
+
+func (c *call) send() {
+	if len(c.body) > 0 {
+		c.w.Header().Set("Content-Type", "application/json")
+	}
+	c.w.WriteHeader(c.status)
+	_, _ = c.w.Write(c.body) // a client that went away is no concern of the vendor's
+}
+
+// Throttled refuses a request that has not been counted, as too many.
+func (h *Handler) Throttled(w http.ResponseWriter, r *http.Request) {
+	c := h.begin(w, r)
+	h.quota(c, verdict{limited: true, limit: h.facts.Limits[bucketOther], reset: c.now.Add(stormReset)})
+	h.fail(c, h.facts.StatusRate, h.facts.ErrRate, rateSummary)
+	c.send()
+}
+
+// stormReset is when to come again after a refusal out of the blue.
+const stormReset = 5 * time.Second
+
+// Failed answers with another error.
+func (h *Handler) Failed(w http.ResponseWriter, r *http.Request, status int) {
+	c := h.begin(w, r)
+	code := h.facts.ErrTimeout
+	switch status {
+	case http.StatusUnauthorized:
+		code = h.facts.ErrToken
+	case http.StatusForbidden:
+		code = h.facts.ErrDenied
+	case http.StatusNotFound:
+		code = h.facts.ErrNotFound
+	case http.StatusServiceUnavailable:
+		code = h.facts.ErrReadOnly
+	default:
+		if status < 500 {
+			code = h.facts.ErrBadRequest
+		}
+	}
+	h.fail(c, status, code, http.StatusText(status))
+	c.send()
+}
+
+// MaxConcurrent is how many requests the vendor answers at one time.
+func (h *Handler) MaxConcurrent() int { return h.facts.Concurrent }
 
 func (h *Handler) answer(c *call) {
 	f := h.Faults()
+	f.MissingScopes = slices.Concat(f.MissingScopes, h.t.MissingScopes(c.r))
 	if c.r.Header.Get("Content-Length") == "" && len(c.r.TransferEncoding) == 0 && (c.r.Method == http.MethodPost || c.r.Method == http.MethodPut) {
-		h.violate("content-length", c.r.Method+" "+c.r.URL.Path+" without Content-Length")
 		h.fail(c, http.StatusLengthRequired, h.facts.ErrBadRequest, "Length Required")
 		return
 	}
@@ -229,14 +278,14 @@ func (h *Handler) find(c *call) bool {
 	return false
 }
 
-// manners notes what a well-behaved client would have sent.
+// manners notes what a well-behaved client would have sent. The sandbox notes
+// what is missing whatever the vendor.
 func (h *Handler) manners(c *call) {
-	ua := c.r.Header.Get("User-Agent")
-	if ua == "" || strings.HasPrefix(ua, "Go-http-client") {
-		h.violate("user-agent", c.r.URL.Path+" without a User-Agent of its own")
+	if strings.HasPrefix(c.r.UserAgent(), "Go-http-client") {
+		h.violate("no user agent of its own", c.r.URL.Path)
 	}
 	if c.r.Header.Get("Accept") == "" && !c.route.open {
-		h.violate("accept", c.r.URL.Path+" without Accept")
+		h.violate("no accept", c.r.URL.Path)
 	}
 }
 
@@ -247,21 +296,28 @@ func (h *Handler) admit(c *call, client string, f *Faults) (func(), bool) {
 	for _, rule := range v.broken {
 		h.violate(rule, client+" at "+c.r.URL.Path)
 	}
-	hd := c.w.Header()
-	if v.limited {
-		hd.Set(h.facts.LimitHeader, fmt.Sprint(v.limit))
-		hd.Set(h.facts.RemainingHeader, fmt.Sprint(v.remaining))
-		reset := v.reset.Unix()
-		if h.facts.ResetMillis {
-			reset *= 1000
-		}
-		hd.Set(h.facts.ResetHeader, fmt.Sprint(reset))
-	}
+	h.quota(c, v)
 	done := func() { h.limits.done(client, c.route.bucket, v) }
 	if !v.ok {
-		h.fail(c, h.facts.StatusRate, h.facts.ErrRate, "API call exceeded rate limit due to too many requests.")
+		h.fail(c, h.facts.StatusRate, h.facts.ErrRate, rateSummary)
 	}
 	return done, v.ok
+}
+
+const rateSummary = "API call exceeded rate limit due to too many requests."
+
+// quota tells what remains of a bucket.
+func (h *Handler) quota(c *call, v verdict) {
+	if !v.limited {
+		return
+	}
+	reset := v.reset.Unix()
+	if h.facts.ResetMillis {
+		reset *= 1000
+	}
+	c.w.Header().Set(h.facts.LimitHeader, strconv.Itoa(v.limit))
+	c.w.Header().Set(h.facts.RemainingHeader, strconv.Itoa(v.remaining))
+	c.w.Header().Set(h.facts.ResetHeader, strconv.FormatInt(reset, 10))
 }
 
 // fail answers with an error in the management API's shape.

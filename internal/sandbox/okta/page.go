@@ -17,11 +17,11 @@ func (h *Handler) limit(c *call, p Page) int {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		h.violate("limit", c.r.URL.Path+" limit="+s)
+		h.violate("limit over the cap", c.r.URL.Path+" limit="+s)
 		return p.Default
 	}
 	if n > p.Max {
-		h.violate("limit", c.r.URL.Path+" limit="+s)
+		h.violate("limit over the cap", c.r.URL.Path+" limit="+s)
 		return p.Max
 	}
 	return n
@@ -35,8 +35,12 @@ func (h *Handler) position(c *call) (int, bool) {
 		return 0, true
 	}
 	n, ok := h.readCursor(c, s)
+	if ok && h.t.CursorExpired(c.r) {
+		h.fail(c, http.StatusBadRequest, h.facts.ErrBadRequest, "Api validation failed: after", "after: The cursor has expired.")
+		return 0, false
+	}
 	if !ok {
-		h.violate("crafted-after", c.r.URL.Path+" after="+s)
+		h.violate("crafted cursor", c.r.URL.Path+" after="+s)
 		h.fail(c, http.StatusBadRequest, h.facts.ErrBadRequest, "Api validation failed: after", "after: The cursor is invalid.")
 	}
 	return n, ok

@@ -134,7 +134,7 @@ func (a *authority) registered(name string) *Client {
 // scopes returns what was asked for, or answers when that cannot be had.
 func (a *authority) scopes(c *call, client *Client, asked string) ([]string, bool) {
 	list := strings.Fields(asked)
-	missing := a.h.Faults().MissingScopes
+	missing := slices.Concat(a.h.Faults().MissingScopes, a.h.t.MissingScopes(c.r))
 	var unknown, refused int
 	for _, s := range list {
 		switch {

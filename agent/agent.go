@@ -267,9 +267,9 @@ func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamS
 }
 
 func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, error) {
-	session, err := inst.Connector.Open(ctx, sources.Env{Instance: inst.Name, Clock: a.Clock}, inst.Config)
+	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock})
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", inst.Name, err)
+		return nil, err
 	}
 	_, err = a.tenant(ctx, inst.Name, session)
 	return session, err

@@ -8,6 +8,7 @@ import (
 
 	"weir/configs"
 	"weir/internal/buildinfo"
+	"weir/internal/vault"
 	"weir/sources"
 	"weir/sources/httpx"
 )
@@ -21,13 +22,29 @@ type SessionOptions struct {
 
 // OpenSession opens one instance's session, as a running agent does.
 func OpenSession(ctx context.Context, o SessionOptions) (sources.Session, error) {
-	base, err := httpx.New(httpx.Options{Instance: o.Instance.Name, Clock: o.Clock, UserAgent: "weir/" + buildinfo.Version()})
+	env, err := SessionEnv(o)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", o.Instance.Name, err)
 	}
-	session, err := o.Instance.Connector.Open(ctx, sources.Env{Instance: o.Instance.Name, Clock: o.Clock, HTTP: base}, o.Instance.Config)
+	session, err := o.Instance.Connector.Open(ctx, env, o.Instance.Config)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", o.Instance.Name, err)
 	}
 	return session, nil
+}
+
+// SessionEnv returns what an instance's session gets from the agent.
+func SessionEnv(o SessionOptions) (sources.Env, error) {
+	base, err := httpx.New(httpx.Options{Instance: o.Instance.Name, Clock: o.Clock, UserAgent: "weir/" + buildinfo.Version()})
+	if err != nil {
+		return sources.Env{}, err
+	}
+	var key func() (string, error)
+	if k := o.Config.Agent.Key; !k.IsZero() {
+		key = k.Value
+	}
+	return sources.Env{
+		Instance: o.Instance.Name, Clock: o.Clock, HTTP: base,
+		Vault: vault.New(o.Config.Agent.DataDir, key, o.Clock).Of(o.Instance.Name),
+	}, nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
+	"weir/internal/secret"
 	"weir/internal/setting"
 	"weir/sinks"
 	"weir/sources"
@@ -57,6 +58,7 @@ type Agent struct {
 	DrainTimeout time.Duration `key:"drain_timeout" doc:"how long a stopping agent goes on delivering, and how long a single run is patient with a failing sink"`
 	LogLevel     string        `key:"log_level" enum:"debug info warn error" doc:"least level that is logged"`
 	LogFormat    string        `key:"log_format" enum:"auto text json" doc:"auto is text on a terminal, else json"`
+	Key          secret.Secret `key:"key" doc:"key of the vault in data_dir, which holds the tokens that weir connect gets: 32 characters or more, kept outside data_dir" example:"${file:/etc/weir/key}"`
 }
 
 func newAgent() Agent {
@@ -65,6 +67,8 @@ func newAgent() Agent {
 		DrainTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "auto",
 	}
 }
+
+const minKey = 32 // the vault's least, in characters
 
 // Validate implements setting.Struct.
 func (a *Agent) Validate() (errs []setting.KeyError) {
@@ -88,6 +92,9 @@ func (a *Agent) Validate() (errs []setting.KeyError) {
 	}
 	if a.DrainTimeout <= 0 || a.DrainTimeout > time.Hour {
 		bad("drain_timeout", setting.FormatDuration(a.DrainTimeout), "a duration above 0s, at most 1h")
+	}
+	if k, err := a.Key.Value(); err == nil && !a.Key.IsZero() && len(k) < minKey {
+		bad("key", "", fmt.Sprintf("a key of %d characters or more, such as openssl rand -base64 32 makes", minKey))
 	}
 	return errs
 }

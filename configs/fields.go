@@ -155,3 +155,22 @@ func (f field) below(parent reflect.Value) reflect.Value {
 
 // defaultsOf returns the struct of settings that s points to.
 func defaultsOf(s any) reflect.Value { return reflect.ValueOf(s).Elem() }
+
+// SecretKeys returns the keys of s that take secrets, dotted.
+func SecretKeys(s setting.Struct) []string { return secretKeys("", defaultsOf(s).Type()) }
+
+func secretKeys(at string, t reflect.Type) (keys []string) {
+	for _, f := range fieldsOf(t) {
+		key := f.Key
+		if at != "" {
+			key = join(at, key)
+		}
+		switch {
+		case f.Section:
+			keys = append(keys, secretKeys(key, f.Type)...)
+		case f.Type == typeSecret:
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"weir/internal/secret"
 	"weir/internal/setting"
 	"weir/sources"
 )
@@ -22,7 +23,9 @@ func TestExampleOfAnything(t *testing.T) {
 	load(t, text, "CLIENT_SECRET=x")
 	on := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`).ReplaceAllString(text, "$1$2")
 	cfg := load(t, on)
-	require.Equal(t, newAgent(), cfg.Agent)
+	agent := newAgent()
+	agent.Key = secret.New("${file:/etc/weir/key}") // an example: it has no default
+	require.Equal(t, agent, cfg.Agent)
 	require.Equal(t, "weir", cfg.Instances[0].Config.(*fakeApp).Auth.ClientID)
 	for _, line := range []string{
 		"      #mode: safe\n", "      #accounts: []\n", "      #settle: 2s\n", "      url: \"s3://acme/logs\"\n", "    #org: \"\"\n",

@@ -54,7 +54,7 @@ var rules = []rule{
 	{"sinks/*", []string{"schemas", "sinks", "internal/fault", "internal/setting", "internal/secret", "internal/durable", "internal/failpoint", "internal/ids"}, [][]string{terminals, settings, metrics, logs}},
 	{"pipeline", append([]string{"schemas", "sources", "sources/httpx", "sinks"}, helpers...), [][]string{arrow, warehouses, vendors, terminals, settings}},
 	{"configs", []string{"sources", "sinks", "internal/fault", "internal/setting", "internal/secret"}, [][]string{arrow, warehouses, vendors, terminals, metrics, databases}},
-	{"agent", append([]string{"schemas", "sources", "sources/httpx", "sources/auth", "sinks", "pipeline", "configs"}, helpers...), [][]string{arrow, warehouses, vendors, terminals, settings, databases}},
+	{"agent", append([]string{"schemas", "sources", "sources/httpx", "sources/auth", "sinks", "pipeline", "configs", "internal/vault"}, helpers...), [][]string{arrow, warehouses, vendors, terminals, settings, databases}},
 	{".", []string{"internal/cli"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, databases}},
 	{"internal/fault", helpers, others},
 	{"internal/setting", helpers, others},
@@ -63,6 +63,7 @@ var rules = []rule{
 	{"internal/failpoint", helpers, others},
 	{"internal/ids", helpers, others},
 	{"internal/buildinfo", helpers, others},
+	{"internal/vault", helpers, others},
 	// The command line, test tools, generators and benchmarks may know everything.
 	{"internal/* bench", []string{"*", "*/*"}, nil},
 }

@@ -14,6 +14,7 @@ import (
 	"weir/agent"
 	"weir/configs"
 	"weir/internal/fault"
+	"weir/internal/vault"
 	"weir/sources"
 )
 
@@ -34,6 +35,11 @@ func (r *checkCmd) Run(c *console) error {
 	}
 	for _, k := range cfg.Literals() {
 		fmt.Fprintf(c.err, "warning: %s: the secret itself stands in %s; better ${env:NAME} or ${file:/path}\n", k, cfg.Path)
+	}
+	if f := cfg.Agent.Key.File(); f != "" {
+		if why := vault.Misplaced(f, cfg.Agent.DataDir); why != "" {
+			fmt.Fprintf(c.err, "warning: agent.key: %s\n", why)
+		}
 	}
 	streams := 0
 	for _, i := range cfg.Instances {

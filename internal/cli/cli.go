@@ -39,6 +39,7 @@ type console struct {
 type commands struct {
 	Run        runCmd        `cmd:"" help:"Collect and deliver, until stopped."`
 	Check      checkCmd      `cmd:"" help:"Check the configuration."`
+	Connect    connectCmd    `cmd:"" help:"Have a person grant an instance access, in a browser."`
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`

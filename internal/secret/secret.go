@@ -28,6 +28,14 @@ func (s Secret) IsZero() bool { return s.ref == "" }
 // IsLiteral reports whether the value itself stands in the configuration.
 func (s Secret) IsLiteral() bool { return s.ref != "" && !IsReference(s.ref) }
 
+// File returns the path of "${file:/path}"; "" of others.
+func (s Secret) File() string {
+	if m := reference.FindStringSubmatch(s.ref); m != nil {
+		return m[2]
+	}
+	return ""
+}
+
 // Value resolves the reference, afresh at each call. A trailing line break of
 // a file is not part of the value.
 func (s Secret) Value() (string, error) {

@@ -82,11 +82,13 @@ func classifyType(name string) eventType {
 	t := eventType{action: name, access: "unknown"}
 	verb := name[strings.LastIndexByte(name, '.')+1:]
 	if strings.HasPrefix(name, "app.oauth2.") && (strings.Contains(name, "token") || strings.Contains(name, "consent")) && !strings.HasPrefix(name, "app.oauth2.client.") {
-		t.kind, t.class = "user", schemas.ClassAPIActivity
-		if strings.Contains(verb, "revoke") {
-			t.kind = "admin"
+		t.kind, t.class, t.activity = "user", schemas.ClassAPIActivity, activity(apiVerbs, verb)
+		switch { // what was granted may stand after the verb
+		case strings.Contains(name, ".grant"):
+			t.activity = 1
+		case strings.Contains(name, ".revoke"):
+			t.kind, t.activity = "admin", 4
 		}
-		t.activity = activity(apiVerbs, verb)
 	} else {
 		f := familyOf(name)
 		t.kind, t.class, t.self, t.activity = f.kind, f.class, f.self, activity(f.activities, verb)

@@ -174,7 +174,7 @@ func isHex(c byte) bool {
 
 // target sets what was acted on, one entry an object. A user's assignment to an
 // app (AppUser) has an id of its own that no account has: its login names the
-// account, and where the account is a target too it is the same object.
+// account; where the account is a target too it is the same object.
 func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 	m.targets = m.targets[:0]
 	for i := range e.Target {
@@ -182,9 +182,7 @@ func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 		id, name, kind := string(t.ID), first(string(t.DisplayName), string(t.AlternateID)), targetKind(t.Type)
 		switch {
 		case t.Type == "AppUser" && t.AlternateID != "":
-			if id = string(t.AlternateID); hasUser(e, t.AlternateID) {
-				continue
-			}
+			id = userID(e, t.AlternateID)
 		case kind == "credential":
 			id = credentialID(id)
 		}
@@ -214,13 +212,15 @@ func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 	a.TargetKinds = m.list(from)
 }
 
-func hasUser(e *wireEvent, login text) bool {
+// userID returns the id of the account with a login, where it is a target, and
+// else the login.
+func userID(e *wireEvent, login text) string {
 	for i := range e.Target {
-		if t := &e.Target[i]; t.Type == "User" && t.AlternateID == login {
-			return true
+		if t := &e.Target[i]; t.Type == "User" && strings.EqualFold(string(t.AlternateID), string(login)) {
+			return string(t.ID)
 		}
 	}
-	return false
+	return string(login)
 }
 
 func (m *mapper) has(id, kind, name string) bool {
@@ -261,7 +261,7 @@ func (m *mapper) changes(a *schemas.Activity, e *wireEvent) {
 	}
 	for i := range e.Target {
 		t := &e.Target[i]
-		from, to := t.ChangeDetails.From, t.ChangeDetails.To
+		from, to := jsontext.Value(t.ChangeDetails.From), jsontext.Value(t.ChangeDetails.To)
 		for name, now := range members(to) {
 			add(name, plain(member(from, name)), plain(now))
 		}
@@ -270,7 +270,7 @@ func (m *mapper) changes(a *schemas.Activity, e *wireEvent) {
 				add(name, plain(old), "")
 			}
 		}
-		for name, v := range members(t.DetailEntry) {
+		for name, v := range members(jsontext.Value(t.DetailEntry)) {
 			add(name, "", plain(v))
 		}
 	}

@@ -192,7 +192,7 @@ func TestFamilies(t *testing.T) {
 	f("group.application_assignment.add", "admin", 3005, 1, "write")
 	f("application.lifecycle.create", "admin", 6002, 1, "write")
 	f("app.oauth2.client.lifecycle.deactivate", "admin", 6002, 7, "write")
-	f("app.oauth2.token.grant.refresh_token", "user", 6003, 99, "unknown")
+	f("app.oauth2.token.grant.refresh_token", "user", 6003, 1, "write")
 	f("app.oauth2.as.token.revoke", "admin", 6003, 4, "write")
 	f("app.oauth2.as.consent.grant", "user", 6003, 1, "write")
 	f("system.api_token.create", "admin", 6003, 1, "write")

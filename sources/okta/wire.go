@@ -38,6 +38,16 @@ func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
+// value is any JSON value, as it stands in the answer's body.
+type value jsontext.Value
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (v *value) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	raw, err := d.ReadValue()
+	*v = value(raw)
+	return err
+}
+
 // alias returns bytes that will not change any more as a string.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
@@ -94,14 +104,14 @@ type wireIP struct {
 }
 
 type wireTarget struct {
-	ID            text           `json:"id"`
-	Type          text           `json:"type"`
-	AlternateID   text           `json:"alternateId"`
-	DisplayName   text           `json:"displayName"`
-	DetailEntry   jsontext.Value `json:"detailEntry"`
+	ID            text  `json:"id"`
+	Type          text  `json:"type"`
+	AlternateID   text  `json:"alternateId"`
+	DisplayName   text  `json:"displayName"`
+	DetailEntry   value `json:"detailEntry"`
 	ChangeDetails struct {
-		From jsontext.Value `json:"from"`
-		To   jsontext.Value `json:"to"`
+		From value `json:"from"`
+		To   value `json:"to"`
 	} `json:"changeDetails"`
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sources"
 	"weir/sources/httpx"
@@ -53,8 +52,8 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 			yield(nil, err)
 			return
 		}
-		org, err := s.organization(ctx)
-		if err != nil && !denied(err) {
+		org, err := s.Tenant(ctx)
+		if err != nil {
 			yield(nil, err)
 			return
 		}
@@ -69,7 +68,12 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 				yield(nil, err)
 				return
 			}
-			caughtUp := s.advance(page, resp, &at, next)
+			asked := at.At
+			caughtUp := page.advance(resp, &at, next)
+			if !caughtUp && next == asked {
+				yield(nil, errItself(resp))
+				return
+			}
 			if !yield(&page.page, nil) || caughtUp {
 				return
 			}
@@ -82,7 +86,7 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 // is known to the pipeline by its id.
 func (s *session) fetchLog(ctx context.Context, at *cursor) (*httpx.Response, string, error) {
 	resp, next, err := s.fetch(ctx, s.logSince(*at), at.At)
-	if at.At != "" && fault.Of(err) == fault.Expired {
+	if at.At != "" && cursorRefused(err) {
 		at.At = ""
 		resp, next, err = s.fetch(ctx, s.logSince(*at), "")
 	}
@@ -109,13 +113,13 @@ func (s *session) logSince(at cursor) listing {
 	if oldest := now.Add(-retention); since.Before(oldest) {
 		since = oldest
 	}
-	return listing{path: httpx.P(pathLogs), query: url.Values{
+	return listing{path: httpx.P(pathLogs), polled: true, query: url.Values{
 		"since": {formatTime(since)}, "limit": {strconv.Itoa(pageEvents)}, "sortOrder": {"ASCENDING"},
 	}}
 }
 
 // advance moves the cursor past a page that was filled from an answer.
-func (s *session) advance(p *logPage, resp *httpx.Response, at *cursor, next string) (caughtUp bool) {
+func (p *logPage) advance(resp *httpx.Response, at *cursor, next string) (caughtUp bool) {
 	n := len(p.rows.Activities) + len(p.page.Rejected)
 	caughtUp = next == "" || n < limitOf(resp.URL.Query())
 	now := vendorNow(resp)

@@ -124,21 +124,21 @@ func consent(_ sources.Env, c setting.Struct) (*auth.Consent, error) {
 	}, nil
 }
 
-// Tenant implements sources.Session.
+// Tenant implements sources.Session. The organization's id does not change: it
+// is asked once a session. It is unknown while the scope for it is missing,
+// which is no reason to collect nothing.
 func (s *session) Tenant(ctx context.Context) (string, error) {
-	return s.organization(ctx)
-}
-
-// organization returns the organization's id. It does not change: it is asked
-// once a session.
-func (s *session) organization(ctx context.Context) (string, error) {
 	if id := s.org.Load(); id != nil {
 		return *id, nil
 	}
 	var org struct {
 		ID string `json:"id"`
 	}
-	if _, err := s.get(ctx, httpx.P(pathOrg), nil, &org); err != nil {
+	_, err := s.get(ctx, httpx.P(pathOrg), nil, &org)
+	if denied(err) {
+		return "", nil
+	}
+	if err != nil {
 		return "", err
 	}
 	if org.ID == "" {

@@ -79,6 +79,7 @@ type listing struct {
 	path   httpx.Path
 	query  url.Values
 	inBody bool // the link to the next page stands in the body, as IAM's do
+	polled bool // it never ends: the link to the next page may be the page's own
 }
 
 // fetch gets one page of a listing, from a link of an earlier page or from the
@@ -110,10 +111,14 @@ func (s *session) fetch(ctx context.Context, l listing, at string) (*httpx.Respo
 		link = string(body.Links.Next.Href)
 	}
 	next, err := s.reroot(link)
-	if err == nil && next != "" && next == at {
-		err = fault.New(fault.Transient, "%s: the next page is the page itself", resp.Endpoint)
+	if err == nil && next != "" && next == at && !l.polled {
+		err = errItself(resp)
 	}
 	return resp, next, err
+}
+
+func errItself(r *httpx.Response) error {
+	return fault.New(fault.Transient, "%s: the link to the next page leads to the page itself", r.Endpoint)
 }
 
 // reroot reduces a link to its path and query below the base URL. Its host does

@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,8 +151,10 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 	if c.Logs.Since <= 0 {
 		bad("logs.since", setting.FormatDuration(c.Logs.Since), "a time back from now, such as 90d")
 	}
-	if slices.Contains(c.ServiceUserTypes, "") {
-		bad("service_user_types", "", "no empty entries")
+	for _, pattern := range c.ServiceUserTypes {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			bad("service_user_types", pattern, "a userType or the id of a user type, in which * stands for anything")
+		}
 	}
 	return errs
 }

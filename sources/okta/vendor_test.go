@@ -19,6 +19,7 @@ import (
 
 	"weir/internal/rowtest"
 	"weir/internal/secret"
+	"weir/internal/testclock"
 	"weir/schemas"
 	"weir/sources"
 	"weir/sources/httpx"
@@ -40,6 +41,7 @@ type answer struct {
 type vendor struct {
 	t      *testing.T
 	server *httptest.Server
+	clock  clockwork.Clock
 	script func(r *http.Request) answer
 
 	mu   sync.Mutex
@@ -47,7 +49,7 @@ type vendor struct {
 }
 
 func newVendor(t *testing.T, script func(r *http.Request) answer) *vendor {
-	v := &vendor{t: t, script: script}
+	v := &vendor{t: t, script: script, clock: testclock.Fast(noon, 1000)}
 	v.server = httptest.NewServer(v)
 	t.Cleanup(v.server.Close)
 	return v
@@ -60,7 +62,7 @@ func (v *vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := v.script(r)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Date", noon.Format(http.TimeFormat))
+	h.Set("Date", v.clock.Now().UTC().Format(http.TimeFormat))
 	h.Set("X-Okta-Request-Id", "req-test")
 	for k, value := range a.header {
 		h.Set(k, value)
@@ -102,11 +104,10 @@ func (v *vendor) open(change func(*Config)) *session {
 		change(cfg)
 	}
 	require.Empty(v.t, cfg.Validate())
-	clock := clockwork.NewFakeClockAt(noon)
-	base, err := httpx.New(httpx.Options{Instance: "test", Clock: clock, UserAgent: "weir/test"})
+	base, err := httpx.New(httpx.Options{Instance: "test", Clock: v.clock, UserAgent: "weir/test"})
 	require.NoError(v.t, err)
 	v.t.Cleanup(base.Close)
-	s, err := open(v.t.Context(), sources.Env{Instance: "test", Clock: clock, HTTP: base}, cfg)
+	s, err := open(v.t.Context(), sources.Env{Instance: "test", Clock: v.clock, HTTP: base}, cfg)
 	require.NoError(v.t, err)
 	return s.(*session)
 }

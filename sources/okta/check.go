@@ -15,55 +15,33 @@ import (
 )
 
 const (
-	where    = "Admin Console > Applications > the app > Okta API Scopes (the scope), and > Admin roles (the role); with an API token: Security > Administrators > its owner (the role)"
-	readOnly = "role Read-Only Administrator, or a custom role with "
+	where = "Admin Console: Applications > the app > Okta API Scopes (scopes) and > Admin roles (role); Security > Administrators (role of an API token's owner)"
+
+	readOnly  = "Read-Only Administrator"
+	viewRoles = "Super Administrator, or a custom role with okta.iam.read (Read-Only Administrator may not be enough)"
 )
 
+// capability declares one by the scope and the role that it needs: both for an
+// app, the role alone for the owner of an API token.
+func capability(name, doc, scope, role string) sources.Capability {
+	return sources.Capability{
+		Name: name, Doc: doc, Where: where,
+		Scopes: []string{"to an app, the OAuth scope " + scope + " and the role " + role, "to the owner of an API token, that role"},
+	}
+}
+
 var capabilities = []sources.Capability{
-	{
-		Name: "organization", Doc: "the organization's id, which is the tenant and pins the instance to it", Where: where,
-		Scopes: []string{"OAuth scope okta.orgs.read", "role Read-Only Administrator"},
-	},
-	{
-		Name: "activities", Doc: "the System Log", Where: where,
-		Scopes: []string{"OAuth scope okta.logs.read", "role Read-Only Administrator or Report Administrator"},
-	},
-	{
-		Name: "accounts", Doc: "users", Where: where,
-		Scopes: []string{"OAuth scope okta.users.read", readOnly + "okta.users.read on all users"},
-	},
-	{
-		Name: "accounts/is_admin", Doc: "who is an administrator; without it is_admin is unknown", Where: where,
-		Scopes: []string{"OAuth scope okta.roles.read", "role Super Administrator, or a custom role with okta.iam.read; Read-Only Administrator may not be enough"},
-	},
-	{
-		Name: "groups", Doc: "groups, members and owners", Where: where,
-		Scopes: []string{"OAuth scope okta.groups.read", readOnly + "okta.groups.read"},
-	},
-	{
-		Name: "privileges", Doc: "administrator roles", Where: where,
-		Scopes: []string{"OAuth scope okta.roles.read", "role Super Administrator, or a custom role with okta.iam.read; Read-Only Administrator may not be enough"},
-	},
-	{
-		Name: "apps", Doc: "applications", Where: where,
-		Scopes: []string{"OAuth scope okta.apps.read", readOnly + "okta.apps.read"},
-	},
-	{
-		Name: "app_grants", Doc: "refresh tokens issued to apps", Where: where,
-		Scopes: []string{"OAuth scope okta.apps.read", readOnly + "okta.apps.read"},
-	},
-	{
-		Name: "app_grants/scopes", Doc: "Okta API scopes granted to apps", Where: where,
-		Scopes: []string{"OAuth scopes okta.appGrants.read and okta.apps.read", "role Super Administrator; a lesser one may not be enough"},
-	},
-	{
-		Name: "app_grants/api_tokens", Doc: "API tokens (SSWS)", Where: where,
-		Scopes: []string{"OAuth scope okta.apiTokens.read", "role Super Administrator, or a custom role with okta.users.apitokens.read"},
-	},
-	{
-		Name: "app_grants/integrations", Doc: "API service integrations", Where: where,
-		Scopes: []string{"OAuth scope okta.oauthIntegrations.read", "role Super Administrator"},
-	},
+	capability("organization", "the organization's id, which is the tenant and pins the instance to it", "okta.orgs.read", readOnly),
+	capability("activities", "the System Log", "okta.logs.read", readOnly+" or Report Administrator"),
+	capability("accounts", "users", "okta.users.read", readOnly+", or a custom one with okta.users.read on all users"),
+	capability("accounts/is_admin", "who is an administrator; without it is_admin is unknown", "okta.roles.read", viewRoles),
+	capability("groups", "groups, members and owners", "okta.groups.read", readOnly+", or a custom one with okta.groups.read"),
+	capability("privileges", "administrator roles", "okta.roles.read", viewRoles),
+	capability("apps", "applications", "okta.apps.read", readOnly+", or a custom one with okta.apps.read"),
+	capability("app_grants", "refresh tokens issued to apps", "okta.apps.read", readOnly+", or a custom one with okta.apps.read"),
+	capability("app_grants/scopes", "Okta API scopes granted to apps", "okta.appGrants.read, with okta.apps.read,", "Super Administrator (a lesser one may not be enough)"),
+	capability("app_grants/api_tokens", "API tokens (SSWS)", "okta.apiTokens.read", "Super Administrator, or a custom one with okta.users.apitokens.read"),
+	capability("app_grants/integrations", "API service integrations", "okta.oauthIntegrations.read", "Super Administrator (a lesser one may be enough)"),
 }
 
 var limits = []string{

@@ -98,12 +98,12 @@ type Config struct {
 
 // Auth holds one of three kinds of credentials.
 type Auth struct {
-	Token        secret.Secret `key:"token" doc:"API token (SSWS)"`
-	ClientID     string        `key:"client_id" doc:"client id of a service app (with private_key) or of a web app (with client_secret)" example:"0oa1b2c3d4e5f6g7h8i9"`
-	PrivateKey   secret.Secret `key:"private_key" doc:"the service app's private key, PEM or JWK" example:"${file:/etc/weir/okta.pem}"`
-	KeyID        string        `key:"key_id" doc:"id (kid) under which its public key is registered"`
+	Token        secret.Secret `key:"token,chosen" doc:"API token (SSWS)" example:"${env:OKTA_TOKEN}"`
+	ClientID     string        `key:"client_id,instead" doc:"client id of a service app (with private_key) or of a web app (with client_secret)" example:"0oa1b2c3d4e5f6g7h8i9"`
+	PrivateKey   secret.Secret `key:"private_key,instead" doc:"the service app's private key, PEM or JWK" example:"${file:/etc/weir/okta.pem}"`
+	KeyID        string        `key:"key_id,instead" doc:"id (kid) under which its public key is registered" example:"weir-1"`
 	DPoP         string        `key:"dpop" enum:"auto on" doc:"proof of possession (RFC 9449): auto uses it when the app requires it, on always"`
-	ClientSecret secret.Secret `key:"client_secret" doc:"the web app's secret; a super administrator then grants access with weir connect"`
+	ClientSecret secret.Secret `key:"client_secret,instead" doc:"the web app's secret; a super administrator then grants access with weir connect"`
 	RedirectURL  string        `key:"redirect_url" doc:"with client_secret: the sign-in redirect URI registered with the web app, on this machine"`
 }
 

@@ -2,8 +2,10 @@ package okta
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/url"
+	"strings"
 	"time"
 
 	"weir/schemas"
@@ -55,10 +57,10 @@ func (s *session) readAccounts(ctx context.Context, _ sources.Lane, c sources.Cu
 func (s *session) deltaAccounts(ctx context.Context, _ sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
 	return func(yield func(*sources.Page, error) bool) {
 		at, err := parseCursor(c)
-		since := time.UnixMilli(at.Time).Add(-deltaOverlap)
-		if at.At == "" {
-			at.Time = 0
+		if at.Since == 0 {
+			at.Since, at.Time = at.Time, 0
 		}
+		since := time.UnixMilli(at.Since).Add(-deltaOverlap)
 		s.accountPages(ctx, at, err, yield, func(*cursor) listing {
 			return listing{path: httpx.P(pathUsers), query: url.Values{"limit": {"200"}, "filter": {`lastUpdated gt "` + formatTime(since) + `"`}}}
 		}, func(*cursor) bool { return false })
@@ -72,66 +74,56 @@ func (s *session) accountPages(ctx context.Context, at cursor, err error, yield 
 	if err == nil {
 		side, err = s.accountSide(ctx, at.Factors)
 	}
+	w := newWalk(s, at, yield)
 	for err == nil {
-		var resp *httpx.Response
-		var next string
-		if resp, next, err = s.fetch(ctx, from(&at), at.At); err != nil {
+		next, stepErr := w.step(ctx, from(&w.at), side.add)
+		if err = stepErr; err != nil {
 			break
 		}
-		if at.Time == 0 {
-			at.Time = vendorNow(resp).UnixMilli()
-		}
-		page := &sources.Page{Rows: &schemas.Rows{}}
-		if err = s.accounts(ctx, page, resp, &side); err != nil {
-			break
-		}
-		at.At = next
-		page.More = next != "" || more(&at)
-		page.Next = at.String()
-		if !page.More {
+		w.at.At, w.at.Done = next, ""
+		if next == "" && !more(&w.at) {
 			// Where the next delta begins: when this began.
-			page.Delta = cursor{Time: at.Time, Factors: at.Factors}.String()
-			page.Next = page.Delta
+			w.at = cursor{Time: w.at.Time, Factors: w.at.Factors}
+			w.page.Delta = w.at.String()
+			w.flush(false)
+			return
 		}
-		if !yield(page, nil) || !page.More {
+		if !w.flush(true) {
 			return
 		}
 	}
-	yield(nil, err)
+	w.fail(err)
 }
 
-// accounts maps a page of users.
-func (s *session) accounts(ctx context.Context, page *sources.Page, resp *httpx.Response, side *accountSide) error {
-	return elements(page, resp, func(raw []byte) (string, error) {
-		var u wireUser
-		if err := decode(raw, &u); err != nil {
-			return err.Error(), nil
+// add maps a user.
+func (side *accountSide) add(ctx context.Context, w *walk, raw []byte) (reason string, err error) {
+	var u wireUser
+	if err := decode(raw, &u); err != nil {
+		return err.Error(), nil
+	}
+	if u.ID == "" {
+		return "the user has no id", nil
+	}
+	row := schemas.Account{Raw: alias(raw)}
+	mapAccount(&row, &u, w.s.cfg.ServiceUserTypes)
+	if side.adminsSeen {
+		_, admin := side.admins[row.AccountID]
+		row.IsAdmin = schemas.Some(admin)
+	} else {
+		row.NotAsked = append(row.NotAsked, "is_admin")
+	}
+	if side.factors {
+		gone, err := side.mfa(ctx, w.s, &row)
+		if err != nil || gone {
+			return "", err
 		}
-		if u.ID == "" {
-			return "the user has no id", nil
-		}
-		row := schemas.Account{}
-		mapAccount(&row, &u, s.cfg.ServiceUserTypes)
-		row.Raw = alias(raw)
-		if side.adminsSeen {
-			_, admin := side.admins[row.AccountID]
-			row.IsAdmin = schemas.Some(admin)
-		} else {
-			row.NotAsked = append(row.NotAsked, "is_admin")
-		}
-		if side.factors {
-			gone, err := s.mfa(ctx, &row, side)
-			if err != nil || gone {
-				return "", err
-			}
-		}
-		page.Rows.Accounts = append(page.Rows.Accounts, row)
-		return "", nil
-	})
+	}
+	w.page.Rows.Accounts = append(w.page.Rows.Accounts, row)
+	return "", nil
 }
 
 // mfa asks for a user's factors. A user who is gone by now is no row.
-func (s *session) mfa(ctx context.Context, row *schemas.Account, side *accountSide) (isNoMore bool, err error) {
+func (side *accountSide) mfa(ctx context.Context, s *session, row *schemas.Account) (isNoMore bool, err error) {
 	if !side.deniedMFA {
 		var factors []wireFactor
 		resp, err := s.get(ctx, httpx.P(pathFactors, row.AccountID), nil, &factors)
@@ -155,48 +147,32 @@ func (s *session) mfa(ctx context.Context, row *schemas.Account, side *accountSi
 // is not asked: nobody becomes less of an administrator by it.
 func (s *session) accountSide(ctx context.Context, factors bool) (accountSide, error) {
 	side := accountSide{factors: factors, admins: map[string]struct{}{}}
-	for at := ""; ; {
-		ids, next, err := s.assignees(ctx, at)
-		if denied(err) {
-			return side, nil
-		}
-		if err != nil {
-			return side, err
-		}
-		for _, id := range ids {
-			side.admins[id] = struct{}{}
-		}
-		if at = next; at == "" {
-			side.adminsSeen = true
-			return side, nil
-		}
+	err := s.each(ctx, assignees, func(raw []byte) error {
+		side.admins[strings.Clone(elementID(raw))] = struct{}{}
+		return nil
+	})
+	if side.adminsSeen = err == nil; denied(err) {
+		err = nil
 	}
+	return side, err
 }
 
 // askFactors decides, once a round, whether each user is asked for factors.
 func (s *session) askFactors(ctx context.Context) (bool, error) {
-	switch s.cfg.Accounts.Factors {
-	case "on":
-		return true, nil
-	case "off":
-		return false, nil
+	if s.cfg.Accounts.Factors != "auto" {
+		return s.cfg.Accounts.Factors == "on", nil
 	}
 	users := 0
-	for at := ""; ; {
-		resp, next, err := s.fetch(ctx, listing{path: httpx.P(pathUsers), query: allUsers}, at)
-		if err != nil {
-			return false, err
+	err := s.each(ctx, listing{path: httpx.P(pathUsers), query: allUsers}, func([]byte) error {
+		if users++; users > maxFactors {
+			return errStop
 		}
-		for _, err := range httpx.Elements(resp) {
-			if err != nil {
-				return false, err
-			}
-			users++
-		}
-		if at = next; users > maxFactors || at == "" {
-			return users <= maxFactors, nil
-		}
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		err = nil
 	}
+	return users <= maxFactors, err
 }
 
 // askAccount asks for one user.
@@ -217,24 +193,4 @@ func (s *session) ask(ctx context.Context, path httpx.Path) (sources.Answer, err
 	default:
 		return sources.Unsure, err
 	}
-}
-
-// elements maps the elements of an answer, in place. What f gives a reason for
-// is rejected; its errors end the page.
-func elements(page *sources.Page, resp *httpx.Response, f func(raw []byte) (reason string, err error)) error {
-	n := 0
-	for raw, err := range httpx.Elements(resp) {
-		if err != nil {
-			return err
-		}
-		n++
-		reason, err := f(raw)
-		if err != nil {
-			return err
-		}
-		if reason != "" {
-			page.Rejected = append(page.Rejected, sources.Reject{Ref: ref(resp, n), Reason: reason, Raw: string(raw)})
-		}
-	}
-	return nil
 }

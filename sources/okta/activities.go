@@ -58,7 +58,7 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 			return
 		}
 		page := s.logPages.Get().(*logPage)
-		defer s.logPages.Put(page)
+		defer s.release(page)
 		for {
 			resp, next, err := s.fetchLog(ctx, &at)
 			if err == nil {
@@ -79,6 +79,17 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 			}
 		}
 	}
+}
+
+// release gives a page's memory back, without what it holds on to: an answer's
+// whole body.
+func (s *session) release(p *logPage) {
+	clear(p.rows.Activities[:cap(p.rows.Activities)])
+	clear(p.mapper.strings[:cap(p.mapper.strings)])
+	clear(p.mapper.targets[:cap(p.mapper.targets)])
+	p.event, p.page = wireEvent{}, sources.Page{}
+	p.decoder.Reset(bytes.NewReader(nil))
+	s.logPages.Put(p)
 }
 
 // fetchLog gets a page of the log. Where the vendor no longer takes the cursor

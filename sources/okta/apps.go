@@ -26,21 +26,18 @@ var (
 
 // readApps lists the apps.
 func (s *session) readApps(ctx context.Context, _ sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
-	return s.list(ctx, allApps, c, func(_ context.Context, page *sources.Page, resp *httpx.Response) error {
-		return elements(page, resp, func(raw []byte) (string, error) {
-			var a wireApp
-			if err := decode(raw, &a); err != nil {
-				return err.Error(), nil
-			}
-			if a.ID == "" {
-				return "the app has no id", nil
-			}
-			row := schemas.App{}
-			mapApp(&row, &a)
-			row.Raw = alias(withoutSecret(raw))
-			page.Rows.Apps = append(page.Rows.Apps, row)
-			return "", nil
-		})
+	return s.list(ctx, allApps, c, func(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+		var a wireApp
+		if err := decode(raw, &a); err != nil {
+			return err.Error(), nil
+		}
+		if a.ID == "" {
+			return "the app has no id", nil
+		}
+		row := schemas.App{Raw: alias(withoutSecret(raw))}
+		mapApp(&row, &a)
+		w.page.Rows.Apps = append(w.page.Rows.Apps, row)
+		return "", nil
 	})
 }
 
@@ -88,59 +85,59 @@ func (s *session) grantLanes(context.Context, sources.Cursor) iter.Seq2[*sources
 func (s *session) readGrants(ctx context.Context, l sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
 	switch l.ID {
 	case laneTokens:
-		return s.list(ctx, listing{path: httpx.P(pathApps), query: activeApps}, c, s.ofEachApp(pathAppTokens, allTokens, grantToken))
+		return s.list(ctx, listing{path: httpx.P(pathApps), query: activeApps}, c, ofEachApp(pathAppTokens, allTokens, grantToken))
 	case laneScopes:
-		return s.list(ctx, listing{path: httpx.P(pathApps), query: activeApps}, c, s.ofEachApp(pathAppGrants, nil, grantConsent))
+		return s.list(ctx, listing{path: httpx.P(pathApps), query: activeApps}, c, ofEachApp(pathAppGrants, nil, grantConsent))
 	case laneAPITokens:
 		return s.list(ctx, listing{path: httpx.P(pathAPITokens)}, c, grants(grantAPIKey))
 	case laneIntegrations:
 		return s.list(ctx, listing{path: httpx.P(pathIntegrations)}, c, grants(grantInstallation))
 	case laneConsents:
-		return s.list(ctx, listing{path: httpx.P(pathUsers), query: allUsers}, c, s.consents)
+		return s.list(ctx, listing{path: httpx.P(pathUsers), query: allUsers}, c, consents)
 	}
 	return failed(fault.New(fault.Permanent, "okta has no lane %q of app_grants", l.ID))
 }
 
-// grants maps a page of grants of one kind.
-func grants(kind string) mapPage {
-	return func(_ context.Context, page *sources.Page, resp *httpx.Response) error {
-		return elements(page, resp, func(raw []byte) (string, error) { return addGrant(page, raw, kind, nil), nil })
+// grants maps grants of one kind.
+func grants(kind string) mapElement {
+	return func(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+		return w.addGrant(raw, kind, nil), nil
 	}
 }
 
-// ofEachApp asks for the grants of every OAuth client of a page of apps.
-func (s *session) ofEachApp(path string, query url.Values, kind string) mapPage {
-	return func(ctx context.Context, page *sources.Page, resp *httpx.Response) error {
-		return elements(page, resp, func(raw []byte) (string, error) {
-			var app wireApp
-			if err := decode(raw, &app); err != nil || app.ID == "" {
-				return "it is no app with an id", nil
-			}
-			if app.SignOnMode != openID {
-				return "", nil
-			}
-			return "", s.grantsOf(ctx, page, listing{path: httpx.P(path, string(app.ID)), query: query}, kind, &app)
-		})
-	}
-}
-
-// consents asks for the consents of every user of a page of users.
-func (s *session) consents(ctx context.Context, page *sources.Page, resp *httpx.Response) error {
-	return elements(page, resp, func(raw []byte) (string, error) {
-		var u wireUser
-		if err := decode(raw, &u); err != nil || u.ID == "" {
-			return "it is no user with an id", nil
+// ofEachApp asks for the grants of every OAuth client among the apps.
+func ofEachApp(path string, query url.Values, kind string) mapElement {
+	return func(ctx context.Context, w *walk, raw []byte) (reason string, err error) {
+		var app wireApp
+		if err := decode(raw, &app); err != nil || app.ID == "" {
+			return "it is no app with an id", nil
 		}
-		return "", s.grantsOf(ctx, page, listing{path: httpx.P(pathUserGrants, string(u.ID)), query: allTokens}, grantConsent, nil)
-	})
+		if app.SignOnMode != openID {
+			return "", nil
+		}
+		return "", w.grantsOf(ctx, listing{path: httpx.P(path, string(app.ID)), query: query}, kind, &app)
+	}
+}
+
+// consents asks for the consents of a user.
+func consents(ctx context.Context, w *walk, raw []byte) (reason string, err error) {
+	id := elementID(raw)
+	if id == "" {
+		return "the user has no id", nil
+	}
+	return "", w.grantsOf(ctx, listing{path: httpx.P(pathUserGrants, id), query: allTokens}, grantConsent, nil)
 }
 
 // grantsOf adds all that a listing of grants shows. Whose grants they are may be
-// gone by now.
-func (s *session) grantsOf(ctx context.Context, page *sources.Page, l listing, kind string, app *wireApp) error {
-	err := s.each(ctx, l, func(raw []byte) error {
-		if reason := addGrant(page, raw, kind, app); reason != "" {
-			page.Rejected = append(page.Rejected, sources.Reject{Ref: l.path.String(), Reason: reason, Raw: string(raw)})
+// gone by now. What is many is yielded in between; resumed there, all of this
+// listing is read again.
+func (w *walk) grantsOf(ctx context.Context, l listing, kind string, app *wireApp) error {
+	err := w.s.each(ctx, l, func(raw []byte) error {
+		if reason := w.addGrant(raw, kind, app); reason != "" {
+			w.page.Rejected = append(w.page.Rejected, sources.Reject{Ref: l.path.String(), Reason: reason, Raw: string(raw)})
+		}
+		if w.rows() >= maxRows && !w.flush(true) {
+			return errStop
 		}
 		return nil
 	})
@@ -150,7 +147,7 @@ func (s *session) grantsOf(ctx context.Context, page *sources.Page, l listing, k
 	return err
 }
 
-func addGrant(page *sources.Page, raw []byte, kind string, app *wireApp) (reason string) {
+func (w *walk) addGrant(raw []byte, kind string, app *wireApp) (reason string) {
 	var g wireGrant
 	if err := decode(raw, &g); err != nil {
 		return err.Error()
@@ -160,6 +157,6 @@ func addGrant(page *sources.Page, raw []byte, kind string, app *wireApp) (reason
 	}
 	row := schemas.AppGrant{Raw: alias(raw)}
 	mapGrant(&row, &g, kind, app)
-	page.Rows.AppGrants = append(page.Rows.AppGrants, row)
+	w.page.Rows.AppGrants = append(w.page.Rows.AppGrants, row)
 	return ""
 }

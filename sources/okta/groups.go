@@ -2,7 +2,6 @@ package okta
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net/url"
 	"strings"
@@ -61,52 +60,47 @@ func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*s
 // readGroups reads one lane.
 func (s *session) readGroups(ctx context.Context, l sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
 	if l.ID == laneGroups {
-		return s.list(ctx, allGroups, c, s.groups)
+		return s.list(ctx, allGroups, c, addGroup)
 	}
 	if id, ok := strings.CutPrefix(l.ID, laneMembers); ok {
-		return s.list(ctx, listing{path: httpx.P(pathGroupUsers, id), query: url.Values{"limit": {"200"}}}, c, groupMembers(id, "member"))
+		return s.list(ctx, listing{path: httpx.P(pathGroupUsers, id), query: url.Values{"limit": {"200"}}}, c, addMember(id, "member"))
 	}
 	if id, ok := strings.CutPrefix(l.ID, laneOwners); ok {
-		return s.list(ctx, listing{path: httpx.P(pathGroupOwners, id)}, c, groupMembers(id, "owner"))
+		return s.list(ctx, listing{path: httpx.P(pathGroupOwners, id)}, c, addMember(id, "owner"))
 	}
 	return failed(fault.New(fault.Permanent, "okta has no lane %q of groups", l.ID))
 }
 
-func (s *session) groups(_ context.Context, page *sources.Page, resp *httpx.Response) error {
-	return elements(page, resp, func(raw []byte) (string, error) {
-		var g wireGroup
-		if err := decode(raw, &g); err != nil {
-			return err.Error(), nil
-		}
-		if g.ID == "" {
-			return "the group has no id", nil
-		}
-		row := schemas.Group{}
-		mapGroup(&row, &g)
-		row.Raw = alias(raw)
-		page.Rows.Groups = append(page.Rows.Groups, row)
-		return "", nil
-	})
+func addGroup(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+	var g wireGroup
+	if err := decode(raw, &g); err != nil {
+		return err.Error(), nil
+	}
+	if g.ID == "" {
+		return "the group has no id", nil
+	}
+	row := schemas.Group{Raw: alias(raw)}
+	mapGroup(&row, &g)
+	w.page.Rows.Groups = append(w.page.Rows.Groups, row)
+	return "", nil
 }
 
-// groupMembers maps members, or owners, of a group.
-func groupMembers(group, role string) mapPage {
-	return func(_ context.Context, page *sources.Page, resp *httpx.Response) error {
-		return elements(page, resp, func(raw []byte) (string, error) {
-			var m wireOwner
-			if err := decode(raw, &m); err != nil {
-				return err.Error(), nil
-			}
-			if m.ID == "" {
-				return "the member has no id", nil
-			}
-			row := schemas.GroupMember{GroupID: group, MemberID: string(m.ID), MemberKind: "account", Role: role}
-			if role == "owner" && m.Type == "GROUP" {
-				row.MemberKind = "group"
-			}
-			page.Rows.GroupMembers = append(page.Rows.GroupMembers, row)
-			return "", nil
-		})
+// addMember maps members, or owners, of a group.
+func addMember(group, role string) mapElement {
+	return func(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+		var m wireOwner
+		if err := decode(raw, &m); err != nil {
+			return err.Error(), nil
+		}
+		if m.ID == "" {
+			return "the member has no id", nil
+		}
+		row := schemas.GroupMember{GroupID: group, MemberID: string(m.ID), MemberKind: "account", Role: role}
+		if role == "owner" && m.Type == "GROUP" {
+			row.MemberKind = "group"
+		}
+		w.page.Rows.GroupMembers = append(w.page.Rows.GroupMembers, row)
+		return "", nil
 	}
 }
 
@@ -118,40 +112,6 @@ func (s *session) askGroup(ctx context.Context, table string, key []string) (sou
 	return s.ask(ctx, httpx.P(pathGroup, key[0]))
 }
 
-// mapPage maps an answer into a page.
-type mapPage func(ctx context.Context, page *sources.Page, resp *httpx.Response) error
-
-// list reads a listing of any kind. The parent of what is listed being gone
-// ends it: nothing is left in it.
-func (s *session) list(ctx context.Context, l listing, c sources.Cursor, f mapPage) iter.Seq2[*sources.Page, error] {
-	return func(yield func(*sources.Page, error) bool) {
-		at, err := parseCursor(c)
-		for err == nil {
-			page := &sources.Page{Rows: &schemas.Rows{}}
-			var resp *httpx.Response
-			resp, at.At, err = s.fetch(ctx, l, at.At)
-			if isGone(err) {
-				yield(page, nil)
-				return
-			}
-			if err != nil {
-				break
-			}
-			if err = f(ctx, page, resp); err != nil {
-				break
-			}
-			page.Next, page.More = at.String(), at.At != ""
-			if !yield(page, nil) || !page.More {
-				return
-			}
-		}
-		yield(nil, err)
-	}
-}
-
 func failed(err error) iter.Seq2[*sources.Page, error] {
 	return func(yield func(*sources.Page, error) bool) { yield(nil, err) }
 }
-
-// ref names a record by its place.
-func ref(resp *httpx.Response, n int) string { return fmt.Sprintf("record %d of %s", n, resp.Endpoint) }

@@ -2,11 +2,13 @@ package okta
 
 import (
 	"context"
+	"iter"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/internal/fault"
 	"weir/sources"
@@ -48,8 +50,10 @@ const (
 type cursor struct {
 	Version int    `json:"v"`
 	At      string `json:"at,omitzero"`      // path and query of the next request; "" the first
+	Done    string `json:"done,omitzero"`    // id of the last element of that page that is done; "" none
 	Phase   string `json:"phase,omitzero"`   // accounts: which of the two listings
-	Time    int64  `json:"time,omitzero"`    // ms; activities: the newest event seen; accounts: when the round began, by the vendor's clock
+	Time    int64  `json:"time,omitzero"`    // ms; activities: the newest event seen; scans: when the reading began, by the vendor's clock
+	Since   int64  `json:"since,omitzero"`   // ms; deltas of accounts: from when on
 	Factors bool   `json:"factors,omitzero"` // accounts: whether this round asks for factors
 }
 
@@ -59,7 +63,7 @@ func parseCursor(c sources.Cursor) (cursor, error) {
 	}
 	var out cursor
 	err := json.Unmarshal([]byte(c), &out, json.RejectUnknownMembers(true))
-	if err != nil || out.Version != cursorVersion || out.Time < 0 || out.At != "" && !goodLink(out.At) {
+	if err != nil || out.Version != cursorVersion || out.Time < 0 || out.Since < 0 || out.At != "" && !goodLink(out.At) {
 		return cursor{}, fault.New(fault.Expired, "cursor %.40q is not of version %d", c, cursorVersion)
 	}
 	return out, nil
@@ -78,8 +82,16 @@ func (c cursor) String() sources.Cursor {
 type listing struct {
 	path   httpx.Path
 	query  url.Values
-	inBody bool // the link to the next page stands in the body, as IAM's do
+	inBody bool // elements and the link to the next page stand in an object, as IAM's do
 	polled bool // it never ends: the link to the next page may be the page's own
+}
+
+// elements yields the elements of one page.
+func (l listing) elements(r *httpx.Response) iter.Seq2[jsontext.Value, error] {
+	if l.inBody {
+		return httpx.ElementsAt(r, "value")
+	}
+	return httpx.Elements(r)
 }
 
 // fetch gets one page of a listing, from a link of an earlier page or from the
@@ -173,11 +185,11 @@ func (s *session) each(ctx context.Context, l listing, f func(raw []byte) error)
 		if err != nil {
 			return err
 		}
-		for raw, err := range httpx.Elements(resp) {
-			if err != nil {
-				return err
+		for raw, err := range l.elements(resp) {
+			if err == nil {
+				err = f(raw)
 			}
-			if err := f(raw); err != nil {
+			if err != nil {
 				return err
 			}
 		}

@@ -51,58 +51,13 @@ func (s *session) readPrivileges(ctx context.Context, l sources.Lane, c sources.
 	h := &roleReader{s: s, custom: map[string]schemas.Opt[bool]{}}
 	switch l.ID {
 	case laneRoleUsers:
-		return s.list(ctx, assignees, c, func(ctx context.Context, page *sources.Page, resp *httpx.Response) error {
-			ids, err := assigneeIDs(resp)
-			for i := 0; err == nil && i < len(ids); i++ {
-				err = h.add(ctx, page, pathUserRoles, "account", ids[i])
-			}
-			return err
-		})
+		return s.list(ctx, assignees, c, h.of(pathUserRoles, "account"))
 	case laneRoleGroups:
-		return s.list(ctx, allGroups, c, func(ctx context.Context, page *sources.Page, resp *httpx.Response) error {
-			return elements(page, resp, func(raw []byte) (string, error) {
-				var g wireGroup
-				if err := decode(raw, &g); err != nil || g.ID == "" {
-					return "it is no group with an id", nil
-				}
-				return "", h.add(ctx, page, pathGroupRoles, "group", string(g.ID))
-			})
-		})
+		return s.list(ctx, allGroups, c, h.of(pathGroupRoles, "group"))
 	case laneRoleClients:
-		return s.list(ctx, allClients, c, func(ctx context.Context, page *sources.Page, resp *httpx.Response) error {
-			return elements(page, resp, func(raw []byte) (string, error) {
-				var c wireClient
-				if err := decode(raw, &c); err != nil || c.ClientID == "" {
-					return "it is no client with an id", nil
-				}
-				return "", h.add(ctx, page, pathClientRoles, "app", string(c.ClientID))
-			})
-		})
+		return s.list(ctx, allClients, c, h.of(pathClientRoles, "app"))
 	}
 	return failed(fault.New(fault.Permanent, "okta has no lane %q of privileges", l.ID))
-}
-
-// assignees gets a page of the users that hold any role.
-func (s *session) assignees(ctx context.Context, at string) (ids []string, next string, err error) {
-	resp, next, err := s.fetch(ctx, assignees, at)
-	if err != nil {
-		return nil, "", err
-	}
-	ids, err = assigneeIDs(resp)
-	return ids, next, err
-}
-
-func assigneeIDs(resp *httpx.Response) (ids []string, err error) {
-	var body wireAssignees
-	if err := httpx.Decode(resp, &body); err != nil {
-		return nil, err
-	}
-	for _, u := range body.Value {
-		if u.ID != "" {
-			ids = append(ids, string(u.ID))
-		}
-	}
-	return ids, nil
 }
 
 // roleReader gathers roles in one reading of a lane.
@@ -111,16 +66,26 @@ type roleReader struct {
 	custom map[string]schemas.Opt[bool] // custom roles seen, and whether they allow more than reading
 }
 
-// add asks for a principal's roles, and adds them to a page. A principal who is
-// gone by now has none.
-func (h *roleReader) add(ctx context.Context, page *sources.Page, path, principalKind, id string) error {
-	roles, err := h.s.roles(ctx, path, id, path != pathClientRoles)
-	if isGone(err) {
-		return nil
+// of asks for the roles of each principal of a listing. One who is gone by now
+// has none.
+func (h *roleReader) of(path, principalKind string) mapElement {
+	return func(ctx context.Context, w *walk, raw []byte) (reason string, err error) {
+		id := elementID(raw)
+		if id == "" {
+			return "the principal has no id", nil
+		}
+		roles, err := h.s.roles(ctx, path, id, path != pathClientRoles)
+		if isGone(err) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		return "", h.add(ctx, w.page, principalKind, id, roles)
 	}
-	if err != nil {
-		return err
-	}
+}
+
+func (h *roleReader) add(ctx context.Context, page *sources.Page, principalKind, id string, roles []heldRole) (err error) {
 	for i := range roles {
 		r := &roles[i]
 		row := schemas.Privilege{PrincipalID: id, PrincipalKind: principalKind, Raw: r.raw}

@@ -167,13 +167,6 @@ type wireOwner struct {
 	Type text `json:"type"`
 }
 
-// wireAssignees is a page of the users that hold any role.
-type wireAssignees struct {
-	Value []struct {
-		ID text `json:"id"`
-	} `json:"value"`
-}
-
 // wireNext are the links of a page that has them in the body.
 type wireNext struct {
 	Next struct {
@@ -216,11 +209,6 @@ type wirePermissions struct {
 	Permissions []struct {
 		Label text `json:"label"`
 	} `json:"permissions"`
-}
-
-// wireClient is an OAuth client.
-type wireClient struct {
-	ClientID text `json:"client_id"`
 }
 
 // wireApp is an Application.

@@ -50,6 +50,10 @@ type Capability struct {
 	Edition string   // the vendor's edition it needs; "" any
 }
 
+// CapabilityOrganization names the capability of reading the organization's
+// own id, where that needs a right.
+const CapabilityOrganization = "organization"
+
 // Host is a place that the connector sends requests to.
 type Host struct{ Name, For string }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
@@ -38,6 +39,9 @@ type Options struct {
 	Log      *slog.Logger
 	Once     bool // collect until every lane says caught up, deliver, end
 	TakeOver bool // write to sinks that another state has written
+	// DebugHTTP gets every HTTP exchange with a vendor, secrets removed. nil:
+	// none are told.
+	DebugHTTP io.Writer
 }
 
 // Agent is a running Weir.
@@ -45,6 +49,7 @@ type Agent struct {
 	Options
 	Pipeline *pipeline.Pipeline
 	metrics  *prometheus.Registry
+	http     *httpMetrics
 	streams  []*StreamStatus
 }
 
@@ -90,6 +95,7 @@ func (s *StreamStatus) set(err error) {
 // New opens sinks, state and spool. Nothing is collected before Run.
 func New(ctx context.Context, o Options) (*Agent, error) {
 	a := &Agent{Options: o, metrics: prometheus.NewRegistry()}
+	a.http = newHTTPMetrics(a.metrics)
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := o.Config
 	po := pipeline.Options{
@@ -267,7 +273,7 @@ func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamS
 }
 
 func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, error) {
-	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock})
+	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock, Observe: a.http.observe, Dump: a.DebugHTTP})
 	if err != nil {
 		return nil, err
 	}

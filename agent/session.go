@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/jonboulle/clockwork"
 
@@ -18,6 +19,9 @@ type SessionOptions struct {
 	Config   *configs.Config
 	Instance configs.Instance
 	Clock    clockwork.Clock
+	// Observe is told of every exchange, and Dump written, redacted. nil: none.
+	Observe func(httpx.Exchange)
+	Dump    io.Writer
 }
 
 // OpenSession opens one instance's session, as a running agent does.
@@ -35,7 +39,14 @@ func OpenSession(ctx context.Context, o SessionOptions) (sources.Session, error)
 
 // SessionEnv returns what an instance's session gets from the agent.
 func SessionEnv(o SessionOptions) (sources.Env, error) {
-	base, err := httpx.New(httpx.Options{Instance: o.Instance.Name, Clock: o.Clock, UserAgent: "weir/" + buildinfo.Version()})
+	ho := httpx.Options{
+		Instance: o.Instance.Name, Clock: o.Clock, UserAgent: "weir/" + buildinfo.Version(),
+		Proxy: o.Instance.Proxy, CAFile: o.Instance.CAFile, Observe: o.Observe, Dump: o.Dump,
+	}
+	if !o.Instance.ProxyAuth.IsZero() {
+		ho.ProxyAuth = o.Instance.ProxyAuth.Value
+	}
+	base, err := httpx.New(ho)
 	if err != nil {
 		return sources.Env{}, err
 	}

@@ -17,6 +17,7 @@ import (
 	"iter"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -120,16 +121,36 @@ type Common struct {
 	Enabled  bool   `key:"enabled" doc:"false: the instance is not collected"`
 	Parallel int    `key:"parallel" doc:"lanes read at the same time"`
 	Raw      string `key:"raw" enum:"keep drop" doc:"whether rows carry the vendor's record"`
+
+	Proxy     string        `key:"proxy" example:"http://proxy.acme.example:3128" doc:"proxy of requests to the app: http, https, socks5 or socks5h; without it, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY"`
+	ProxyAuth secret.Secret `key:"proxy_auth" doc:"the proxy's user:password"`
+	CAFile    string        `key:"ca_file" example:"/etc/weir/ca.pem" doc:"PEM file of certificate authorities to trust beside the system's, such as that of a proxy that looks into TLS"`
 }
 
 func newCommon() Common { return Common{Enabled: true, Parallel: 4, Raw: "keep"} }
 
 // Validate implements setting.Struct.
-func (c *Common) Validate() []setting.KeyError {
+func (c *Common) Validate() (errs []setting.KeyError) {
 	if c.Parallel < 1 || c.Parallel > 256 {
-		return []setting.KeyError{{Key: "parallel", Found: strconv.Itoa(c.Parallel), Accepted: "a number from 1 to 256"}}
+		errs = append(errs, setting.KeyError{Key: "parallel", Found: strconv.Itoa(c.Parallel), Accepted: "a number from 1 to 256"})
 	}
-	return nil
+	if c.Proxy != "" && !validProxy(c.Proxy) {
+		// What stands there may hold a password.
+		errs = append(errs, setting.KeyError{Key: "proxy", Accepted: "scheme://host:port with the scheme http, https, socks5 or socks5h; user and password belong into proxy_auth"})
+	}
+	if c.Proxy == "" && !c.ProxyAuth.IsZero() {
+		errs = append(errs, setting.KeyError{Key: "proxy_auth", Accepted: "the key proxy with it"})
+	}
+	if c.CAFile != "" && !filepath.IsAbs(c.CAFile) {
+		errs = append(errs, setting.KeyError{Key: "ca_file", Found: c.CAFile, Accepted: "an absolute path"})
+	}
+	return errs
+}
+
+func validProxy(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.User == nil && u.Hostname() != "" && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "" &&
+		slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }
 
 // StreamSettings is one entry of an instance's `streams:`.

@@ -205,8 +205,6 @@ func (r *StreamRun) count(page *sources.Page, n pageCounts) {
 	s.Late.Add(n.late)
 	s.Rejected.Add(n.rejected)
 	m.pages.WithLabelValues(of...).Inc()
-	m.requests.WithLabelValues(of...).Add(float64(page.Requests))
-	m.bytes.WithLabelValues(of...).Add(float64(page.Bytes))
 	m.rows.WithLabelValues(of...).Add(float64(n.rows))
 	m.duplicates.WithLabelValues(of...).Add(float64(n.duplicates))
 	m.conflicts.WithLabelValues(of...).Add(float64(n.conflicts))

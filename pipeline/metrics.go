@@ -1,12 +1,17 @@
 package pipeline
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/sources/httpx"
 )
 
 type metrics struct {
 	rows, duplicates, conflicts, unproven, late, rejected, timesReplaced *prometheus.CounterVec // by instance, stream
-	pages, requests, bytes, parked, errors                               *prometheus.CounterVec
+	pages, parked, errors                                                *prometheus.CounterVec
+	counts                                                               callsCollector // calls to vendors
 	lag, lanes                                                           *prometheus.GaugeVec
 	sinkRows, sinkBytes, parts                                           *prometheus.CounterVec // by sink, table
 	sinkErrors                                                           *prometheus.CounterVec // by sink, class
@@ -35,8 +40,6 @@ func newMetrics(r prometheus.Registerer, p *Pipeline) *metrics {
 		rejected:      counter("rejected_total", "Records kept as dead letters.", of...),
 		timesReplaced: counter("times_replaced_total", "Events whose time was impossible and became the time of observation.", of...),
 		pages:         counter("pages_total", "Pages read.", of...),
-		requests:      counter("requests_total", "Calls to the vendor.", of...),
-		bytes:         counter("received_bytes_total", "Bytes received from the vendor.", of...),
 		parked:        counter("lanes_parked_total", "Lanes parked because their object is bad.", of...),
 		errors:        counter("source_errors_total", "Errors of reading, by class.", append(of, "class")...),
 		lag:           gauge("lag_seconds", "Age of the time up to which the stream is complete.", of...),
@@ -50,8 +53,44 @@ func newMetrics(r prometheus.Registerer, p *Pipeline) *metrics {
 		}, []string{"sink"}),
 		diskErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "weir", Name: "disk_errors_total", Help: "Failed writes to the data directory."}),
 	}
-	r.MustRegister(m.partSeconds, m.diskErrors, waitingCollector{p})
+	r.MustRegister(m.partSeconds, m.diskErrors, waitingCollector{p}, &m.counts)
 	return m
+}
+
+// callsCollector reports what the calls to vendors were, from where they are
+// counted: *httpx.Counts by StreamID.
+type callsCollector struct{ sync.Map }
+
+var (
+	ofStream        = []string{"instance", "stream"}
+	requestsTotal   = prometheus.NewDesc("weir_requests_total", "Calls to the vendor.", ofStream, nil)
+	retriesTotal    = prometheus.NewDesc("weir_retries_total", "Calls to the vendor that were repeated.", ofStream, nil)
+	throttledTotal  = prometheus.NewDesc("weir_throttled_seconds_total", "Time calls to the vendor waited for quota.", ofStream, nil)
+	bytesTotal      = prometheus.NewDesc("weir_received_bytes_total", "Bytes received from the vendor.", ofStream, nil)
+	callDescription = []*prometheus.Desc{requestsTotal, retriesTotal, throttledTotal, bytesTotal}
+)
+
+// Describe implements prometheus.Collector.
+func (c *callsCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range callDescription {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *callsCollector) Collect(ch chan<- prometheus.Metric) {
+	c.Range(func(key, value any) bool {
+		id, _ := key.(StreamID)
+		n, _ := value.(*httpx.Counts)
+		send := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, id.Instance, id.Stream)
+		}
+		send(requestsTotal, float64(n.Requests.Load()))
+		send(retriesTotal, float64(n.Retries.Load()))
+		send(throttledTotal, float64(n.ThrottledMS.Load())/1000)
+		send(bytesTotal, float64(n.Bytes.Load()))
+		return true
+	})
 }
 
 // waitingCollector reports what the spool holds and what each sink is owed.

@@ -34,7 +34,7 @@ type runInfo struct {
 }
 
 type runTotals struct {
-	lanes, failed, pages, rows, duplicates, conflicts, unproven, late, rejected, requests, bytes int64
+	lanes, failed, pages, rows, duplicates, conflicts, unproven, late, rejected, requests, retries, throttledMS, bytes int64
 }
 
 func (l *runLog) begin() *runInfo {
@@ -63,7 +63,8 @@ func (l *runLog) totals() runTotals {
 	return runTotals{
 		lanes: s.LanesRead.Load(), failed: s.LanesFailed.Load() + s.LanesParked.Load(), pages: s.Pages.Load(), rows: s.Rows.Load(),
 		duplicates: s.Duplicates.Load(), conflicts: s.Conflicts.Load(), unproven: s.Unproven.Load(), late: s.Late.Load(),
-		rejected: s.Rejected.Load(), requests: s.Requests.Load(), bytes: s.Bytes.Load(),
+		rejected: s.Rejected.Load(), requests: s.Requests.Load(),
+		retries: s.Retries.Load(), throttledMS: s.ThrottledMS.Load(), bytes: s.Bytes.Load(),
 	}
 }
 
@@ -82,7 +83,8 @@ func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failur
 		Lanes: total.lanes - l.sent.lanes, LanesFailed: total.failed - l.sent.failed, StartedAt: schemas.Time(l.since.UnixMilli()), FinishedAt: schemas.Time(now.UnixMilli()),
 		Pages: total.pages - l.sent.pages, Rows: total.rows - l.sent.rows, DuplicatesDropped: total.duplicates - l.sent.duplicates,
 		IDConflicts: total.conflicts - l.sent.conflicts, Unproven: total.unproven - l.sent.unproven, LateRows: total.late - l.sent.late,
-		Rejected: total.rejected - l.sent.rejected, Requests: total.requests - l.sent.requests, Bytes: total.bytes - l.sent.bytes,
+		Rejected: total.rejected - l.sent.rejected, Requests: total.requests - l.sent.requests,
+		Retries: total.retries - l.sent.retries, ThrottledMS: total.throttledMS - l.sent.throttledMS, Bytes: total.bytes - l.sent.bytes,
 	}
 	covered := failure == nil && run.complete && lanes.Failing == 0 && run.coveredTo > 0
 	from, err := CoveredTo(ctx, r.p.state, r.ID)

@@ -14,6 +14,7 @@ import (
 	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sources"
+	"weir/sources/httpx"
 )
 
 const (
@@ -44,6 +45,7 @@ type StreamRun struct {
 	p      *Pipeline
 	tenant string
 	tables []*schemas.Table
+	caller httpx.Caller
 	seen   *seenIDs
 	Stats  StreamStats
 	wake   chan struct{}
@@ -58,7 +60,8 @@ type StreamRun struct {
 // StreamStats counts what a stream did since the process started.
 type StreamStats struct {
 	Rows, Duplicates, Conflicts, Unproven, Late, Rejected atomic.Int64
-	Pages, Requests, Bytes                                atomic.Int64
+	Pages                                                 atomic.Int64
+	*httpx.Counts                                                      // calls to the vendor; what a page tells of itself is added
 	BytesOut                                              atomic.Int64 // handed to the sinks, as spooled
 	LanesRead, LanesFailed, LanesParked                   atomic.Int64
 	Listed                                                atomic.Int64 // lanes new in a listing
@@ -79,6 +82,8 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r
+	r.caller.Stream = o.ID.Stream
+	r.Stats.Counts = &r.caller.Counts
 	for _, name := range o.Stream.Info.Tables {
 		t := schemas.ByName(name)
 		if t == nil {
@@ -86,6 +91,7 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 		}
 		r.tables = append(r.tables, t)
 	}
+	p.metrics.counts.Store(o.ID, r.Stats.Counts)
 	return r, nil
 }
 
@@ -93,6 +99,7 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 // class Auth, Forbidden or Permanent stops the stream; others never leave Run
 // unless Once gave up on them.
 func (r *StreamRun) Run(ctx context.Context) error {
+	ctx = httpx.WithCaller(ctx, &r.caller)
 	for {
 		started := r.p.clock.Now()
 		err := r.round(ctx)
@@ -219,7 +226,6 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 			}
 			poke(found)
 			r.Stats.Requests.Add(page.Requests)
-			r.p.metrics.requests.WithLabelValues(r.ID.Instance, r.ID.Stream).Add(float64(page.Requests))
 			if page.Complete {
 				run.listed(page.CoveredTo)
 				return nil

@@ -10,6 +10,7 @@ import (
 
 	pq "github.com/parquet-go/parquet-go"
 
+	"weir/agent"
 	"weir/configs"
 	"weir/internal/demodata"
 	sinkregistry "weir/sinks/registry"
@@ -62,7 +63,7 @@ func (r *demoCmd) Run(c *console) error {
 	}
 	ctx, stop := c.signals()
 	defer stop()
-	if err := c.run(ctx, cfg, true, false); err != nil {
+	if err := c.run(ctx, cfg, agent.Options{Once: true}); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "\nRecords that came twice were delivered once, and %d damaged file was parked:\n\n", stats.Damaged)

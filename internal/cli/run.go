@@ -18,6 +18,8 @@ type runCmd struct {
 	configFlag
 	Once     bool `help:"Collect until every lane says caught up, deliver, and exit: 0, or 1 with what is missing."`
 	TakeOver bool `help:"Write to sinks that another state has written. What that state delivered will be delivered again."`
+
+	DebugHTTP debugHTTP `name:"debug-http" placeholder:"[=FILE]" help:"Write every HTTP exchange with a vendor to a file only its owner reads, secrets removed (debug-http.log in data_dir); it is bounded."`
 }
 
 // Run implements the command.
@@ -28,7 +30,16 @@ func (r *runCmd) Run(c *console) error {
 	}
 	ctx, stop := c.signals()
 	defer stop()
-	return c.run(ctx, cfg, r.Once, r.TakeOver)
+	dump, err := r.DebugHTTP.open(cfg.Agent.DataDir, c.err)
+	if err != nil {
+		return err
+	}
+	o := agent.Options{Once: r.Once, TakeOver: r.TakeOver}
+	if dump != nil {
+		defer dump.Close()
+		o.DebugHTTP = dump
+	}
+	return c.run(ctx, cfg, o)
 }
 
 const (
@@ -36,10 +47,14 @@ const (
 	lineEvery = 10 * time.Second
 )
 
-func (c *console) run(ctx context.Context, cfg *configs.Config, once, takeOver bool) error {
+// run has an agent do what the options say, with the configuration and the
+// console's own clock and log.
+func (c *console) run(ctx context.Context, cfg *configs.Config, o agent.Options) error {
 	limitMemory(int64(cfg.Agent.MaxMemory))
 	log := c.logger(cfg.Agent)
-	a, err := agent.New(ctx, agent.Options{Config: cfg, Clock: c.clock, Log: log, Once: once, TakeOver: takeOver})
+	o.Config, o.Clock, o.Log = cfg, c.clock, log
+	once := o.Once
+	a, err := agent.New(ctx, o)
 	if err != nil {
 		return err
 	}

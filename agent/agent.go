@@ -36,6 +36,7 @@ const (
 type Options struct {
 	Config   *configs.Config
 	Clock    clockwork.Clock
+	Wall     clockwork.Clock // measures how long the network takes, where Clock is not real: nil is Clock
 	Log      *slog.Logger
 	Once     bool // collect until every lane says caught up, deliver, end
 	TakeOver bool // write to sinks that another state has written
@@ -273,7 +274,7 @@ func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamS
 }
 
 func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, error) {
-	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock, Observe: a.http.observe, Dump: a.DebugHTTP})
+	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock, Wall: a.Wall, Observe: a.http.observe, Dump: a.DebugHTTP})
 	if err != nil {
 		return nil, err
 	}

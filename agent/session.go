@@ -19,6 +19,7 @@ type SessionOptions struct {
 	Config   *configs.Config
 	Instance configs.Instance
 	Clock    clockwork.Clock
+	Wall     clockwork.Clock // see httpx.Options
 	// Observe is told of every exchange, and Dump written, redacted. nil: none.
 	Observe func(httpx.Exchange)
 	Dump    io.Writer
@@ -40,7 +41,7 @@ func OpenSession(ctx context.Context, o SessionOptions) (sources.Session, error)
 // SessionEnv returns what an instance's session gets from the agent.
 func SessionEnv(o SessionOptions) (sources.Env, error) {
 	ho := httpx.Options{
-		Instance: o.Instance.Name, Clock: o.Clock, UserAgent: "weir/" + buildinfo.Version(),
+		Instance: o.Instance.Name, Clock: o.Clock, Wall: o.Wall, UserAgent: "weir/" + buildinfo.Version(),
 		Proxy: o.Instance.Proxy, CAFile: o.Instance.CAFile, Observe: o.Observe, Dump: o.Dump,
 	}
 	if !o.Instance.ProxyAuth.IsZero() {

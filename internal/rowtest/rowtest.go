@@ -293,15 +293,17 @@ func value(a arrow.Array, i int) any {
 // Lists of entities are sets; volatile columns are compared at day precision.
 func Diff(t *schemas.Table, want, got Table, most int) (out []string) {
 	n := 0
-	say := func(format string, args ...any) {
-		if n++; n <= most {
+	kinds := map[string]int{} // differences by column; a few of each are shown
+	say := func(kind, format string, args ...any) {
+		n++
+		if kinds[kind]++; kinds[kind] <= 2 && len(out) < most {
 			out = append(out, t.Name+": "+fmt.Sprintf(format, args...))
 		}
 	}
 	for _, key := range sortedKeys(want) {
 		g, ok := got[key]
 		if !ok {
-			say("%q is missing: %v", strings.Split(key, keySep), brief(want[key]))
+			say("missing", "%q is missing: %v", strings.Split(key, keySep), brief(want[key]))
 			continue
 		}
 		w := want[key]
@@ -310,16 +312,16 @@ func Diff(t *schemas.Table, want, got Table, most int) (out []string) {
 			if ours(t, c.Name) || sameValue(t, c, w[c.Name], g[c.Name]) {
 				continue
 			}
-			say("%q: %s is %#v, want %#v", strings.Split(key, keySep), c.Name, g[c.Name], w[c.Name])
+			say(c.Name, "%q: %s is %#v, want %#v", strings.Split(key, keySep), c.Name, g[c.Name], w[c.Name])
 		}
 	}
 	for _, key := range sortedKeys(got) {
 		if _, ok := want[key]; !ok {
-			say("%q is too many: %v", strings.Split(key, keySep), brief(got[key]))
+			say("too many", "%q is too many: %v", strings.Split(key, keySep), brief(got[key]))
 		}
 	}
-	if n > most {
-		out = append(out, fmt.Sprintf("%s: and %d more differences, of %d rows wanted, %d got", t.Name, n-most, len(want), len(got)))
+	if n > len(out) {
+		out = append(out, fmt.Sprintf("%s: %d differences in all: %v; %d rows wanted, %d got", t.Name, n, kinds, len(want), len(got)))
 	}
 	return out
 }

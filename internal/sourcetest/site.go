@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/require"
 
 	"weir/agent"
@@ -143,9 +144,9 @@ func (s *Site) Lake(name string) string { return filepath.Join(s.dir, name) }
 func (s *Site) Run(ctx context.Context, cfg *configs.Config, once bool) error {
 	s.t.Helper()
 	log := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o := agent.Options{Config: cfg, Clock: s.Clock, Log: log, Once: once}
+	o := agent.Options{Config: cfg, Clock: s.Clock, Wall: clockwork.NewRealClock(), Log: log, Once: once}
 	if s.debug {
-		// o.DebugHTTP = &s.dump
+		o.DebugHTTP = &s.dump
 	}
 	a, err := agent.New(ctx, o)
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *Site) Once() {
 func (s *Site) Session() sources.Session {
 	s.t.Helper()
 	cfg := s.Config()
-	session, err := agent.OpenSession(s.t.Context(), agent.SessionOptions{Config: cfg, Instance: cfg.Instances[0], Clock: s.Clock})
+	session, err := agent.OpenSession(s.t.Context(), agent.SessionOptions{Config: cfg, Instance: cfg.Instances[0], Clock: s.Clock, Wall: clockwork.NewRealClock()})
 	require.NoError(s.t, err)
 	return session
 }
@@ -186,7 +187,7 @@ func (s *Site) Compare(lake string) (out []string) {
 			out = append(out, err.Error())
 			continue
 		}
-		out = append(out, rowtest.Diff(t, want, got, 8)...)
+		out = append(out, rowtest.Diff(t, want, got, 30)...)
 	}
 	return out
 }

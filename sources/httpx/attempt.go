@@ -86,7 +86,7 @@ func (cl *call) exchange(ctx context.Context, t ticket, req *http.Request, waite
 // attempt sends a request and reads its answer whole, within the client's
 // timeout. transferred counts the body's bytes as they came.
 func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response, transferred int64, err error) {
-	clock, timeout := cl.c.base.o.Clock, cl.c.c.Timeout
+	clock, timeout := cl.c.base.o.Wall, cl.c.c.Timeout
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer clock.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()

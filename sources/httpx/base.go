@@ -32,6 +32,9 @@ type Base struct {
 
 // New returns a base. Its errors concern the proxy and the CA file.
 func New(o Options) (*Base, error) {
+	if o.Wall == nil {
+		o.Wall = o.Clock
+	}
 	b := &Base{o: o, redactor: newRedactor()}
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout / 3}).DialContext,

@@ -31,8 +31,11 @@ import (
 
 // Options is what the clients of one instance share.
 type Options struct {
-	Instance  string
-	Clock     clockwork.Clock
+	Instance string
+	Clock    clockwork.Clock
+	// Wall measures how long the network takes, where Clock is not real: nil is
+	// Clock.
+	Wall      clockwork.Clock
 	UserAgent string // "weir/1.2 (+url)": vendors refuse requests without one
 	Proxy     string // URL of the proxy, without credentials; "" the environment's
 	// ProxyAuth returns the proxy's "user:password", "" none. It is asked before

@@ -99,7 +99,7 @@ func (e *example) fields(at string, indent int, v reflect.Value, off bool) {
 			doc += ": " + oneOf(f.Enum)
 		}
 		e.comment(indent, doc)
-		off := off || !f.Required
+		off := off || !f.Required && !f.Chosen
 		if f.Section {
 			e.line(indent, f.Key+":", off)
 			e.fields(key, indent+1, f.below(v), off)
@@ -108,7 +108,11 @@ func (e *example) fields(at string, indent int, v reflect.Value, off bool) {
 		if f.Required && f.Example == "" && e.err == nil {
 			e.err = fmt.Errorf("%s: a required key needs an example", key)
 		}
-		e.line(indent, f.Key+": "+f.shown(v.FieldByIndex(f.Index)), off)
+		text := f.Key + ": " + f.shown(v.FieldByIndex(f.Index))
+		if f.Instead { // switched on beside the chosen way it would be wrong
+			text, off = "# instead: "+text, false
+		}
+		e.line(indent, text, off)
 	}
 }
 

@@ -3,7 +3,9 @@
 // configs reads them to decode YAML, to check it, and to write the JSON Schema
 // and the example.
 //
-//	key      the key; a required key adds ",required"
+//	key      the key; a required key adds ",required". Of several ways to say
+//	         something the key that the example shows adds ",chosen", and the
+//	         keys that may not stand beside it add ",instead"
 //	doc      what it is, in a sentence
 //	example  a value for the example configuration
 //	enum     accepted values, separated by spaces

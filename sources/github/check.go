@@ -29,7 +29,7 @@ const (
 )
 
 const (
-	whereToGrant = "GitHub App: its settings, Permissions & events; OAuth app: weir connect again; token: Settings, Developer settings, Personal access tokens"
+	whereToGrant = "App: Permissions & events of its settings; OAuth app: weir connect again; token: its own settings"
 	enterprise   = "GitHub Enterprise Cloud or Server"
 	withSAML     = "GitHub Enterprise Cloud, with SAML single sign-on"
 )

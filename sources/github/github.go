@@ -104,12 +104,12 @@ type Config struct {
 
 // Auth is one of three ways to authenticate.
 type Auth struct {
-	AppID          string        `key:"app_id" doc:"GitHub App: its id, where client_id is not given" example:"123456"`
-	ClientID       string        `key:"client_id" doc:"GitHub App or OAuth app: its client id"`
-	InstallationID string        `key:"installation_id" doc:"GitHub App: the installation's id; without it, the organization's installation" example:"1234567"`
-	PrivateKey     secret.Secret `key:"private_key" doc:"GitHub App: its private key, PEM" example:"${file:/etc/weir/github.pem}"`
-	ClientSecret   secret.Secret `key:"client_secret" doc:"OAuth app: its client secret; then run weir connect" example:"${env:GITHUB_CLIENT_SECRET}"`
-	Token          secret.Secret `key:"token" doc:"personal access token" example:"${env:GITHUB_TOKEN}"`
+	AppID          string        `key:"app_id,instead" doc:"GitHub App: its id, where client_id is not given" example:"123456"`
+	ClientID       string        `key:"client_id,instead" doc:"GitHub App or OAuth app: its client id" example:"Iv23liAbCdEf"`
+	InstallationID string        `key:"installation_id,instead" doc:"GitHub App: the installation's id; without it, the organization's installation" example:"1234567"`
+	PrivateKey     secret.Secret `key:"private_key,instead" doc:"GitHub App: its private key, PEM" example:"${file:/etc/weir/github.pem}"`
+	ClientSecret   secret.Secret `key:"client_secret,instead" doc:"OAuth app: its client secret; then run weir connect" example:"${env:GITHUB_CLIENT_SECRET}"`
+	Token          secret.Secret `key:"token,chosen" doc:"personal access token" example:"${env:GITHUB_TOKEN}"`
 }
 
 // Audit says what of the audit log is collected.

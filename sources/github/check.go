@@ -193,7 +193,8 @@ func (s *session) membership(ctx context.Context) (m wireMembership, scopes []st
 	if err != nil {
 		return m, nil, err
 	}
-	return m, scopesOf(r), httpx.Decode(r, &m)
+	err = httpx.Decode(r, &m)
+	return m, scopesOf(r), err
 }
 
 // mayOwn reports whether the credentials have all that an owner's listing

@@ -34,8 +34,9 @@ func scalarOf(v jsontext.Value) scalar {
 		return scalar(inner)
 	case '0', 't', 'f':
 		return scalar(v)
+	default:
+		return ""
 	}
-	return ""
 }
 
 // wireOrg is an organization: GET /orgs/{org}.

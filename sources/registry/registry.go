@@ -4,11 +4,13 @@ package registry
 import (
 	"weir/sources"
 	"weir/sources/aws"
+	"weir/sources/github"
 	"weir/sources/okta"
 )
 
 // All are the connectors of this build, in alphabetical order.
 var All = []*sources.Connector{
 	aws.Connector,
+	github.Connector,
 	okta.Connector,
 }

@@ -20,7 +20,9 @@ func TestDebugHTTPFlag(t *testing.T) {
 		"run --debug-http=/tmp/x.log":      {on: true, file: "/tmp/x.log"},
 		"run --once --debug-http=x.log -c": {on: true, file: "x.log"},
 	} {
-		var cmd commands
+		var cmd struct {
+			Run runCmd `cmd:""`
+		}
 		parser, err := kong.New(&cmd)
 		require.NoError(t, err)
 		list := strings.Fields(args)

@@ -54,6 +54,9 @@ func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3S
 		WithTransportOptions(func(t *http.Transport) {
 			t.ResponseHeaderTimeout = headerTime
 			t.MaxIdleConnsPerHost = 2 * parallel
+			if env.HTTP != nil {
+				env.HTTP.Configure(t)
+			}
 		})
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),

@@ -27,6 +27,8 @@ const (
 type Base struct {
 	o         Options
 	transport http.RoundTripper
+	proxyFunc func(*http.Request) (*url.URL, error)
+	roots     *x509.CertPool // nil: the system's
 	redactor  *redactor
 }
 
@@ -35,10 +37,10 @@ func New(o Options) (*Base, error) {
 	if o.Wall == nil {
 		o.Wall = o.Clock
 	}
-	b := &Base{o: o, redactor: newRedactor()}
+	b := &Base{o: o, redactor: newRedactor(), proxyFunc: http.ProxyFromEnvironment}
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout / 3}).DialContext,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true,
+		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout / 3}).DialContext,
+		TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true,
 		MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeaders,
 		DisableCompression: true, // attempts ask for gzip themselves, to count what was transferred
 	}
@@ -47,17 +49,30 @@ func New(o Options) (*Base, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Proxy = func(*http.Request) (*url.URL, error) { return b.proxy(proxy) }
+		b.proxyFunc = func(*http.Request) (*url.URL, error) { return b.proxy(proxy) }
 	}
 	if o.CAFile != "" {
 		pool, err := certificates(o.CAFile)
 		if err != nil {
 			return nil, err
 		}
-		t.TLSClientConfig.RootCAs = pool
+		b.roots = pool
 	}
+	b.Configure(t)
 	b.transport = t
 	return b, nil
+}
+
+// Configure has a transport obey the instance's proxy and CA: that of a vendor's
+// SDK, whose requests are neither limited, counted nor dumped here.
+func (b *Base) Configure(t *http.Transport) {
+	t.Proxy = b.proxyFunc
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if b.roots != nil {
+		t.TLSClientConfig.RootCAs = b.roots
+	}
 }
 
 // parseProxy reads a proxy's URL. One that holds a user or password is refused:

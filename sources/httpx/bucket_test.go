@@ -183,6 +183,9 @@ func TestQuotaIsKeptAndUsed(t *testing.T) {
 				v.first = time.Now().Add(-v.window / 3).Add(-123456789)
 				client := testClient(t, v, c.change)
 				d := 10 * v.window
+				if v.limit > 1000 {
+					d = 3 * v.window // it is the same, and takes long
+				}
 				got := load(t, client, c.streams, c.each, d)
 				require.Zero(t, v.refused, "requests refused")
 				total, least, most := 0, got[0], got[0]
@@ -220,7 +223,7 @@ func TestFiftyClients(t *testing.T) {
 		for i := range totals {
 			client := testClient(t, v, func(_ *Options, c *Config) { c.Auth = token(fmt.Sprint("sandbox-", i)) })
 			wg.Go(func() {
-				for _, n := range load(t, client, 4, 2, 10*time.Minute) {
+				for _, n := range load(t, client, 4, 2, 4*time.Minute) {
 					totals[i] += n
 				}
 			})
@@ -228,7 +231,7 @@ func TestFiftyClients(t *testing.T) {
 		wg.Wait()
 		require.Zero(t, v.refused)
 		for i, n := range totals {
-			require.Greater(t, n, 480, "client %d", i)
+			require.Greater(t, n, 4*60*8/10, "client %d", i)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/internal/sandbox/org"
@@ -143,9 +144,21 @@ func (h *Handler) bounded(c *call, q *logQuery) {
 	}
 }
 
+// bodies are the buffers of large pages.
+var bodies sync.Pool
+
+const largeBody = 1 << 18
+
 // page starts a page with room for its events.
 func (h *Handler) page(c *call, q *logQuery) []byte {
-	return append(make([]byte, 0, 1024+q.limit*1700), '[')
+	if size := 1024 + q.limit*2048; size < largeBody {
+		return append(make([]byte, 0, size), '[')
+	}
+	b, ok := bodies.Get().(*[]byte)
+	if !ok {
+		b = new(make([]byte, 0, 1024+h.facts.Logs.Max*2048))
+	}
+	return append((*b)[:0], '[')
 }
 
 // event appends an event that the query asks for.

@@ -56,7 +56,7 @@ func (h *Handler) poll(c *call, q *logQuery) {
 			}
 		}
 	}
-	b, n := h.page(c, q), 0
+	b, n := h.page(q), 0
 	r := renderer{f: &h.facts, s: c.s}
 	for ; seq < len(events) && n < q.limit; seq++ {
 		var ok bool
@@ -64,7 +64,7 @@ func (h *Handler) poll(c *call, q *logQuery) {
 			n++
 		}
 	}
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 	short := n < q.limit
 	if short && !h.facts.PollEndless {
 		return
@@ -116,7 +116,7 @@ func (h *Handler) bounded(c *call, q *logQuery) {
 			}
 		}
 	}
-	b, n := h.page(c, q), 0
+	b, n := h.page(q), 0
 	r := renderer{f: &h.facts, s: c.s}
 	var last *org.Event
 	more := false
@@ -138,7 +138,7 @@ func (h *Handler) bounded(c *call, q *logQuery) {
 		}
 		last = e
 	}
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 	if last != nil && (more || !h.facts.BoundedEnds) {
 		h.link(c, h.facts.RelNext, h.logNext(c, h.logCursor(c, last.At.UnixMilli(), last.N)))
 	}
@@ -150,7 +150,7 @@ var bodies sync.Pool
 const largeBody = 1 << 18
 
 // page starts a page with room for its events.
-func (h *Handler) page(c *call, q *logQuery) []byte {
+func (h *Handler) page(q *logQuery) []byte {
 	if size := 1024 + q.limit*2048; size < largeBody {
 		return append(make([]byte, 0, size), '[')
 	}

@@ -160,6 +160,8 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
+func (c *call) set(body []byte) { c.body = body }
+
 func (c *call) send() {
 	if len(c.body) > 0 {
 		c.w.Header().Set("Content-Type", "application/json")
@@ -326,7 +328,7 @@ func (h *Handler) quota(c *call, v verdict) {
 // fail answers with an error in the management API's shape.
 func (h *Handler) fail(c *call, status int, code, summary string, causes ...string) {
 	c.status = status
-	b := append(c.body[:0], '{')
+	b := []byte{'{'}
 	b = appendMember(b, "errorCode", code)
 	b = appendMember(b, "errorSummary", summary)
 	b = appendMember(b, "errorLink", code)
@@ -338,7 +340,7 @@ func (h *Handler) fail(c *call, status int, code, summary string, causes ...stri
 		}
 		b = append(appendMember(append(b, '{'), "errorSummary", s), '}')
 	}
-	c.body = append(b, ']', '}')
+	c.set(append(b, ']', '}'))
 }
 
 func (h *Handler) notFound(c *call, what string) {

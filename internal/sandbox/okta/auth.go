@@ -50,7 +50,6 @@ type authority struct {
 type access struct {
 	client string
 	scopes []string
-	user   bool
 	until  time.Time
 	jkt    string // thumbprint of the key it is bound to; "" a bearer token
 }
@@ -64,8 +63,10 @@ type principal struct {
 }
 
 func newAuthority(h *Handler) *authority {
-	return &authority{h: h, clients: map[string]*Client{}, access: map[string]*access{}, codes: map[string]*code{}, refresh: map[string]*refreshToken{},
-		families: map[int]bool{}, used: map[string]time.Time{}}
+	return &authority{
+		h: h, clients: map[string]*Client{}, access: map[string]*access{}, codes: map[string]*code{}, refresh: map[string]*refreshToken{},
+		families: map[int]bool{}, used: map[string]time.Time{},
+	}
 }
 
 // AddClient registers an OAuth 2.0 client, or replaces it.
@@ -164,16 +165,19 @@ func (a *authority) checkAccess(c *call, scheme, token string) *principal {
 
 // allowed tells whether the caller may use the route, or answers.
 func (a *authority) allowed(c *call, faults *Faults) bool {
-	f, need := &a.h.facts, c.route.scope
-	missing := slices.Contains(faults.MissingScopes, need)
+	f := &a.h.facts
+	in := func(list []string) func(string) bool {
+		return func(s string) bool { return slices.Contains(list, s) }
+	}
+	need := slices.DeleteFunc(strings.Fields(c.route.scope), in(faults.MissingScopes))
 	switch {
-	case slices.Contains(faults.MissingRoles, need), missing && !c.who.oauth:
+	case slices.ContainsFunc(need, in(faults.MissingRoles)), len(need) == 0 && !c.who.oauth:
 		a.h.fail(c, f.StatusDenied, f.ErrDenied, "You do not have permission to perform the requested action")
 		return false
 	case !c.who.oauth:
 		return true
-	case missing, !granted(c.who.scopes, need):
-		c.w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s error="insufficient_scope", error_description="The access token provided does not contain the required scopes.", scope="%s"`, f.Schemes["bearer"], need))
+	case !slices.ContainsFunc(need, func(s string) bool { return granted(c.who.scopes, s) }):
+		c.w.Header().Set("WWW-Authenticate", fmt.Sprintf(`%s error="insufficient_scope", error_description="The access token provided does not contain the required scopes.", scope=%q`, f.Schemes["bearer"], c.route.scope))
 		a.h.fail(c, f.StatusDenied, f.ErrDenied, "You do not have permission to perform the requested action",
 			"The access token provided does not contain the required scopes.")
 		return false

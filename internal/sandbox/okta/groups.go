@@ -143,7 +143,6 @@ func (h *Handler) groupOwners(c *call) {
 		b = appendIDMember(append(b, '{'), "id", c.seed, kindUser, n)
 		b = appendMember(b, "type", "USER")
 		b = append(appendName(b, "resolved"), "true"...)
-		b = appendMember(b, "originId", "null")
 		b = appendMember(b, "originType", "OKTA_DIRECTORY")
 		return append(appendMember(b, "displayName", fullName(p)), '}')
 	})

@@ -50,6 +50,7 @@ func rolesOf(s *org.State, account int) []held {
 			if g := s.Groups[org.Okta][r.Holder.N]; g.Gone.IsZero() && isMember(g, account) {
 				list = append(list, held{r, g.N})
 			}
+		default:
 		}
 	}
 	return list
@@ -82,6 +83,7 @@ func assigned(s *org.State) []int {
 					}
 				}
 			}
+		default:
 		}
 	}
 	slices.Sort(list)

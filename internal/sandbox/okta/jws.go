@@ -6,13 +6,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
+	// The hashes of the algorithms below.
+	_ "crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
-
-	// The hashes of the algorithms below.
-	_ "crypto/sha512"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -153,11 +153,18 @@ func publicKey(raw []byte) (key crypto.PublicKey, thumbprint string, err error) 
 		if curve == nil {
 			return nil, "", fmt.Errorf("unknown curve %q", k.Crv)
 		}
-		pub := &ecdsa.PublicKey{Curve: curve, X: number(k.X), Y: number(k.Y)}
-		if err == nil {
-			_, err = pub.ECDH() // tells whether the point is on the curve
+		size := (curve.Params().BitSize + 7) / 8
+		x, y := number(k.X), number(k.Y)
+		if err == nil && max(x.BitLen(), y.BitLen()) > 8*size {
+			err = fmt.Errorf("bad EC key")
 		}
-		key = pub
+		if err != nil {
+			return nil, "", err
+		}
+		point := slices.Concat([]byte{4}, x.FillBytes(make([]byte, size)), y.FillBytes(make([]byte, size)))
+		if key, err = ecdsa.ParseUncompressedPublicKey(curve, point); err != nil {
+			return nil, "", err
+		}
 		canonical = fmt.Sprintf(`{"crv":%q,"kty":"EC","x":%q,"y":%q}`, k.Crv, k.X, k.Y)
 	default:
 		return nil, "", fmt.Errorf("unknown kty %q", k.Kty)

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/internal/sandbox/org"
@@ -55,7 +56,7 @@ func (h *Handler) poll(c *call, q *logQuery) {
 			}
 		}
 	}
-	b, n := h.page(c, q), 0
+	b, n := h.page(q), 0
 	r := renderer{f: &h.facts, s: c.s}
 	for ; seq < len(events) && n < q.limit; seq++ {
 		var ok bool
@@ -63,7 +64,7 @@ func (h *Handler) poll(c *call, q *logQuery) {
 			n++
 		}
 	}
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 	short := n < q.limit
 	if short && !h.facts.PollEndless {
 		return
@@ -115,7 +116,7 @@ func (h *Handler) bounded(c *call, q *logQuery) {
 			}
 		}
 	}
-	b, n := h.page(c, q), 0
+	b, n := h.page(q), 0
 	r := renderer{f: &h.facts, s: c.s}
 	var last *org.Event
 	more := false
@@ -137,15 +138,27 @@ func (h *Handler) bounded(c *call, q *logQuery) {
 		}
 		last = e
 	}
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 	if last != nil && (more || !h.facts.BoundedEnds) {
 		h.link(c, h.facts.RelNext, h.logNext(c, h.logCursor(c, last.At.UnixMilli(), last.N)))
 	}
 }
 
+// bodies are the buffers of large pages.
+var bodies sync.Pool
+
+const largeBody = 1 << 18
+
 // page starts a page with room for its events.
-func (h *Handler) page(c *call, q *logQuery) []byte {
-	return append(make([]byte, 0, 1024+q.limit*1700), '[')
+func (h *Handler) page(q *logQuery) []byte {
+	if size := 1024 + q.limit*2048; size < largeBody {
+		return append(make([]byte, 0, size), '[')
+	}
+	b, ok := bodies.Get().(*[]byte)
+	if !ok {
+		b = new(make([]byte, 0, 1024+h.facts.Logs.Max*2048))
+	}
+	return append((*b)[:0], '[')
 }
 
 // event appends an event that the query asks for.

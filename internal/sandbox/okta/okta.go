@@ -67,13 +67,13 @@ type route struct {
 	method  string
 	pattern []string // "*" stands for any one segment
 	bucket  string
-	scope   string // OAuth scope; "" none is needed
+	scope   string // OAuth scopes, of which any will do; "" none is needed
 	open    bool   // no credential is needed
 	serve   func(*Handler, *call)
 }
 
-// Routes of reading. Paths below those that exist but with another method are
-// answered with 405.
+// Routes of reading. Other methods of their paths are answered with 405. The
+// sheet has no scope for listing clients: that of apps will do too.
 var routes = []route{
 	get("/api/v1/logs", bucketLogs, "okta.logs.read", (*Handler).logs),
 
@@ -114,8 +114,8 @@ var routes = []route{
 	get("/integrations/api/v1/api-services", bucketOther, "okta.oauthIntegrations.read", (*Handler).services),
 	get("/integrations/api/v1/api-services/*", bucketOther, "okta.oauthIntegrations.read", (*Handler).service),
 
-	get("/oauth2/v1/clients", bucketClients, "okta.clients.read", (*Handler).clients),
-	get("/oauth2/v1/clients/*", bucketClients, "okta.clients.read", (*Handler).client),
+	get("/oauth2/v1/clients", bucketClients, "okta.clients.read okta.apps.read", (*Handler).clients),
+	get("/oauth2/v1/clients/*", bucketClients, "okta.clients.read okta.apps.read", (*Handler).client),
 	get("/oauth2/v1/clients/*/roles", bucketClients, "okta.roles.read", (*Handler).clientRoles),
 
 	{method: http.MethodGet, pattern: segments("/.well-known/openid-configuration"), open: true, serve: (*Handler).metadata},
@@ -160,12 +160,17 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
+func (c *call) set(body []byte) { c.body = body }
+
 func (c *call) send() {
 	if len(c.body) > 0 {
 		c.w.Header().Set("Content-Type", "application/json")
 	}
 	c.w.WriteHeader(c.status)
 	_, _ = c.w.Write(c.body) // a client that went away is no concern of the vendor's
+	if cap(c.body) >= largeBody {
+		bodies.Put(&c.body)
+	}
 }
 
 // Throttled refuses a request that has not been counted, as too many.
@@ -323,7 +328,7 @@ func (h *Handler) quota(c *call, v verdict) {
 // fail answers with an error in the management API's shape.
 func (h *Handler) fail(c *call, status int, code, summary string, causes ...string) {
 	c.status = status
-	b := append(c.body[:0], '{')
+	b := []byte{'{'}
 	b = appendMember(b, "errorCode", code)
 	b = appendMember(b, "errorSummary", summary)
 	b = appendMember(b, "errorLink", code)
@@ -335,7 +340,7 @@ func (h *Handler) fail(c *call, status int, code, summary string, causes ...stri
 		}
 		b = append(appendMember(append(b, '{'), "errorSummary", s), '}')
 	}
-	c.body = append(b, ']', '}')
+	c.set(append(b, ']', '}'))
 }
 
 func (h *Handler) notFound(c *call, what string) {

@@ -109,7 +109,7 @@ func (h *Handler) list(c *call, p Page, n int, write func(b []byte, i int) []byt
 		return
 	}
 	b, next := collect(append(c.body[:0], '['), at, n, h.limit(c, p), write)
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 	h.link(c, h.facts.RelSelf, h.selfURL(c))
 	if next >= 0 {
 		h.link(c, h.facts.RelNext, h.nextURL(c, h.cursor(c, next)))
@@ -119,7 +119,7 @@ func (h *Handler) list(c *call, p Page, n int, write func(b []byte, i int) []byt
 // whole answers with all of n things, without paging.
 func (h *Handler) whole(c *call, n int, write func(b []byte, i int) []byte) {
 	b, _ := collect(append(c.body[:0], '['), 0, n, n, write)
-	c.body = append(b, ']')
+	c.set(append(b, ']'))
 }
 
 // inBody answers with a page as IAM endpoints do: an object with the list under
@@ -140,7 +140,7 @@ func (h *Handler) inBody(c *call, p Page, name string, n int, write func(b []byt
 	case next >= 0:
 		h.link(c, h.facts.RelNext, h.nextURL(c, h.cursor(c, next)))
 	}
-	c.body = append(b, '}', '}')
+	c.set(append(b, '}', '}'))
 }
 
 // collect appends up to limit things from number at, and returns the number of

@@ -182,7 +182,7 @@ func (a *authority) issue(c *call, client *Client, scopes []string, jkt, refresh
 	if refresh != "" {
 		b = appendMember(b, "refresh_token", refresh)
 	}
-	c.body = append(b, '}')
+	c.set(append(b, '}'))
 	c.w.Header().Set("Cache-Control", "no-store")
 }
 
@@ -315,7 +315,7 @@ func (h *Handler) metadata(c *call) {
 	}
 	b = appendStrings(appendName(b, "token_endpoint_auth_methods_supported"), []string{"client_secret_basic", "client_secret_post", "private_key_jwt"})
 	b = appendStrings(appendName(b, "dpop_signing_alg_values_supported"), []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
-	c.body = append(b, '}')
+	c.set(append(b, '}'))
 }
 
 // keys serves the organization's own keys: access tokens are opaque, so there

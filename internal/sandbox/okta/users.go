@@ -279,5 +279,5 @@ func (h *Handler) org(c *call) {
 	b = appendTimeMember(b, "created", c.s.Born)
 	b = appendTimeMember(b, "lastUpdated", c.s.Born)
 	b = appendMember(b, "website", "https://"+c.s.Domain)
-	c.body = append(b, '}')
+	c.set(append(b, '}'))
 }

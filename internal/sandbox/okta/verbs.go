@@ -91,13 +91,12 @@ func verbOf(s *org.State, e *org.Event) verb {
 
 // target is one object that the log names.
 type target struct {
-	kind  kind
-	n     int
-	id    string // where it is not made from kind and n
-	typ   string
-	alt   string // alternateId; "" null
-	name  string
-	entry string // detailEntry, as JSON; "" null
+	kind kind
+	n    int
+	id   string // where it is not made from kind and n
+	typ  string
+	alt  string // alternateId; "" null
+	name string
 }
 
 // Types of targets.

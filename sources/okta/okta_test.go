@@ -85,10 +85,23 @@ func TestClassify(t *testing.T) {
 		code   string
 		want   fault.Class
 	}{
-		{401, "E0000011", fault.Auth}, {401, "E0000015", fault.NotLicensed}, {403, "E0000006", fault.Forbidden}, {404, "E0000007", fault.BadData},
-		{400, "E0000001", fault.BadData}, {400, "E0000003", fault.BadData}, {400, "E0000053", fault.BadData}, {400, "E0000031", fault.BadData},
-		{403, "E0000038", fault.BadData}, {403, "E0000017", fault.BadData}, {405, "E0000022", fault.Permanent}, {410, "E0000156", fault.BadData},
-		{429, "E0000047", fault.Throttled}, {500, "E0000009", fault.Transient}, {503, "E0000010", fault.Transient}, {403, "E9999999", fault.Forbidden}, {418, "E1", fault.Transient},
+		{401, "E0000011", fault.Auth},
+		{401, "E0000015", fault.NotLicensed},
+		{403, "E0000006", fault.Forbidden},
+		{404, "E0000007", fault.BadData},
+		{400, "E0000001", fault.BadData},
+		{400, "E0000003", fault.BadData},
+		{400, "E0000053", fault.BadData},
+		{400, "E0000031", fault.BadData},
+		{403, "E0000038", fault.BadData},
+		{403, "E0000017", fault.BadData},
+		{405, "E0000022", fault.Permanent},
+		{410, "E0000156", fault.BadData},
+		{429, "E0000047", fault.Throttled},
+		{500, "E0000009", fault.Transient},
+		{503, "E0000010", fault.Transient},
+		{403, "E9999999", fault.Forbidden},
+		{418, "E1", fault.Transient},
 	} {
 		f(c.status, `{"errorCode":"`+c.code+`","errorSummary":"words","errorCauses":[]}`, "", c.want)
 	}

@@ -137,7 +137,8 @@ func TestWalkBoundsPages(t *testing.T) {
 	}
 	require.Len(t, ids, 2*5*700)
 	require.Equal(t, 4, pages)
-	for range st.Read(t.Context(), sources.Lane{ID: laneTokens}, "") { // a reader that stops
+	for _, err := range st.Read(t.Context(), sources.Lane{ID: laneTokens}, "") { // a reader that stops
+		require.NoError(t, err)
 		break
 	}
 }

@@ -171,7 +171,7 @@ func TestReroot(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	for _, bad := range []string{
-		"https://acme.okta.com/login", "https://acme.okta.com/", "/api/v1/../../admin", "/api/v1/./users", "/api/v1//evil.example/", "/api/v1/users%2f..", "//evil.example", "://", "/api/v1/x\n", "/api/v1/" + strings.Repeat("x", maxLink), "/api/v1/us\\ers", "api/v1/users",
+		"https://acme.okta.com/login", "https://acme.okta.com/", "/api/v1/../../admin", "/api/v1/./users", "/api/v1//evil.example/", "/api/v1/users%2f..", "//evil.example", "://", "/api/v1/x\n", "/api/v1/" + strings.Repeat("x", maxLink), "/api/v1/us\\ers", "api/v1/users", "/api/v1/users?after=\xff", "/api/v1/users?after=é",
 	} {
 		_, err := s.reroot(bad)
 		require.Error(t, err, bad)

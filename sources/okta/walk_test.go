@@ -142,3 +142,12 @@ func TestWalkBoundsPages(t *testing.T) {
 		break
 	}
 }
+
+func TestElementID(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`{"id":"00u1"}`: "00u1", `{"client_id":"0oa1"}`: "0oa1", `{"id":7}`: "7", `{"id":null}`: "", `[]`: "", "{\"id\":\"\xff\"}": "", `{"id":"` + strings.Repeat("x", 129) + `"}`: "",
+	} {
+		require.Equal(t, want, elementID([]byte(in)), in)
+	}
+}

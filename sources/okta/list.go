@@ -157,7 +157,8 @@ func (s *session) reroot(link string) (string, error) {
 // goodLink tells whether a path and query leads into the API.
 func goodLink(at string) bool {
 	path, _, _ := strings.Cut(at, "?")
-	if len(at) > maxLink || strings.Contains(path, "/.") || strings.Contains(path, "//") || strings.Contains(path, "%") || strings.ContainsAny(at, "#\\ \t\r\n") {
+	foreign := func(r rune) bool { return r <= ' ' || r >= 0x7f } // broken UTF-8 too
+	if len(at) > maxLink || strings.ContainsFunc(at, foreign) || strings.Contains(path, "/.") || strings.Contains(path, "//") || strings.Contains(path, "%") || strings.ContainsAny(at, `#\"<>`) {
 		return false
 	}
 	for _, root := range []string{"/api/v1/", "/oauth2/v1/", "/integrations/api/v1/"} {

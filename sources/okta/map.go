@@ -321,8 +321,9 @@ func plain(v jsontext.Value) string {
 		return string(b)
 	case 'n', jsontext.KindInvalid:
 		return ""
+	default:
+		return string(v)
 	}
-	return string(v)
 }
 
 // number reads a whole number; unknown when it is none.

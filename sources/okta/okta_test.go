@@ -85,10 +85,23 @@ func TestClassify(t *testing.T) {
 		code   string
 		want   fault.Class
 	}{
-		{401, "E0000011", fault.Auth}, {401, "E0000015", fault.NotLicensed}, {403, "E0000006", fault.Forbidden}, {404, "E0000007", fault.BadData},
-		{400, "E0000001", fault.BadData}, {400, "E0000003", fault.BadData}, {400, "E0000053", fault.BadData}, {400, "E0000031", fault.BadData},
-		{403, "E0000038", fault.BadData}, {403, "E0000017", fault.BadData}, {405, "E0000022", fault.Permanent}, {410, "E0000156", fault.BadData},
-		{429, "E0000047", fault.Throttled}, {500, "E0000009", fault.Transient}, {503, "E0000010", fault.Transient}, {403, "E9999999", fault.Forbidden}, {418, "E1", fault.Transient},
+		{401, "E0000011", fault.Auth},
+		{401, "E0000015", fault.NotLicensed},
+		{403, "E0000006", fault.Forbidden},
+		{404, "E0000007", fault.BadData},
+		{400, "E0000001", fault.BadData},
+		{400, "E0000003", fault.BadData},
+		{400, "E0000053", fault.BadData},
+		{400, "E0000031", fault.BadData},
+		{403, "E0000038", fault.BadData},
+		{403, "E0000017", fault.BadData},
+		{405, "E0000022", fault.Permanent},
+		{410, "E0000156", fault.BadData},
+		{429, "E0000047", fault.Throttled},
+		{500, "E0000009", fault.Transient},
+		{503, "E0000010", fault.Transient},
+		{403, "E9999999", fault.Forbidden},
+		{418, "E1", fault.Transient},
 	} {
 		f(c.status, `{"errorCode":"`+c.code+`","errorSummary":"words","errorCauses":[]}`, "", c.want)
 	}
@@ -158,7 +171,7 @@ func TestReroot(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	for _, bad := range []string{
-		"https://acme.okta.com/login", "https://acme.okta.com/", "/api/v1/../../admin", "/api/v1/./users", "/api/v1//evil.example/", "/api/v1/users%2f..", "//evil.example", "://", "/api/v1/x\n", "/api/v1/" + strings.Repeat("x", maxLink), "/api/v1/us\\ers", "api/v1/users",
+		"https://acme.okta.com/login", "https://acme.okta.com/", "/api/v1/../../admin", "/api/v1/./users", "/api/v1//evil.example/", "/api/v1/users%2f..", "//evil.example", "://", "/api/v1/x\n", "/api/v1/" + strings.Repeat("x", maxLink), "/api/v1/us\\ers", "api/v1/users", "/api/v1/users?after=\xff", "/api/v1/users?after=é",
 	} {
 		_, err := s.reroot(bad)
 		require.Error(t, err, bad)

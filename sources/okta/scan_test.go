@@ -234,8 +234,13 @@ func TestGroups(t *testing.T) {
 	}
 	require.Equal(t, []bool{false, true}, []bool{pages[0].Complete, pages[1].Complete})
 	require.Equal(t, []sources.Lane{
-		{ID: "groups"}, {ID: "members/00g1", Hint: "2026-02-01T00:00:00.000Z"}, {ID: "owners/00g1", Hint: "2026-02-01T00:00:00.000Z"},
-		{ID: "members/00g2"}, {ID: "owners/00g2"}, {ID: "members/00g3", Hint: "2026-03-01T00:00:00.000Z"}, {ID: "owners/00g3", Hint: "2026-03-01T00:00:00.000Z"},
+		{ID: "groups"},
+		{ID: "members/00g1", Hint: "2026-02-01T00:00:00.000Z"},
+		{ID: "owners/00g1", Hint: "2026-02-01T00:00:00.000Z"},
+		{ID: "members/00g2"},
+		{ID: "owners/00g2"},
+		{ID: "members/00g3", Hint: "2026-03-01T00:00:00.000Z"},
+		{ID: "owners/00g3", Hint: "2026-03-01T00:00:00.000Z"},
 	}, lanes)
 	rest := 0
 	for page, err := range st.Lanes(t.Context(), pages[0].Next) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"unicode/utf8"
 
 	"weir/schemas"
 	"weir/sources"
@@ -134,7 +135,7 @@ func elementID(raw []byte) string {
 		return ""
 	}
 	id := first(string(e.ID), string(e.ClientID))
-	if len(id) > 128 {
+	if len(id) > 128 || !utf8.ValidString(id) {
 		return ""
 	}
 	return id

@@ -137,7 +137,17 @@ func TestWalkBoundsPages(t *testing.T) {
 	}
 	require.Len(t, ids, 2*5*700)
 	require.Equal(t, 4, pages)
-	for range st.Read(t.Context(), sources.Lane{ID: laneTokens}, "") { // a reader that stops
+	for _, err := range st.Read(t.Context(), sources.Lane{ID: laneTokens}, "") { // a reader that stops
+		require.NoError(t, err)
 		break
+	}
+}
+
+func TestElementID(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`{"id":"00u1"}`: "00u1", `{"client_id":"0oa1"}`: "0oa1", `{"id":7}`: "7", `{"id":null}`: "", `[]`: "", "{\"id\":\"\xff\"}": "", `{"id":"` + strings.Repeat("x", 129) + `"}`: "",
+	} {
+		require.Equal(t, want, elementID([]byte(in)), in)
 	}
 }

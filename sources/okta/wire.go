@@ -34,6 +34,7 @@ func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		*t = text(alias(in))
 	case '0', 't', 'f':
 		*t = text(alias(v))
+	default:
 	}
 	return nil
 }

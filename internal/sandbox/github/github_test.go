@@ -97,6 +97,11 @@ func rel(w *httptest.ResponseRecorder, want string) string {
 
 type object = map[string]any
 
+func yes(v any) bool {
+	b, _ := v.(bool)
+	return b
+}
+
 func decode[T any](t testing.TB, w *httptest.ResponseRecorder) T {
 	var v T
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &v), "%s", w.Body)
@@ -239,7 +244,7 @@ func TestTeams(t *testing.T) {
 		require.Len(t, all, len(m)+len(o))
 		maintainers += len(m)
 		for _, x := range all {
-			if x["inherited"] == true {
+			if yes(x["inherited"]) {
 				inherited++
 			}
 		}
@@ -495,7 +500,7 @@ func pruned(v any) any {
 	switch v := v.(type) {
 	case object:
 		if known, ok := v["Known"]; ok && len(v) == 2 {
-			if known == true {
+			if yes(known) {
 				return v["Value"]
 			}
 			return nil

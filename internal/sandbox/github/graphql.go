@@ -109,18 +109,20 @@ func (c *call) graphql() {
 
 // graphAllowed tells whether the organization lets the token in at all.
 func (c *call) graphAllowed() bool {
+	refuse := func(message string, saml bool) bool {
+		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: message, saml: saml}})
+		return false
+	}
 	switch t := c.trouble; {
 	case t.IPBlocked:
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."}})
+		return refuse(c.ipMessage(), false)
 	case t.SAML && (c.who.kind == classic || c.who.kind == oauthToken):
-		c.Header()["X-Github-Sso"] = []string{"required; url=" + c.web() + "/orgs/" + c.s.Name + "/sso?authorization_request=sandbox"}
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", saml: true, path: []string{"organization"}, message: "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization."}})
+		return refuse(c.requireSSO(), true)
 	case t.OAuthBlocked && c.who.kind == oauthToken:
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has enabled OAuth App access restrictions, meaning that data access to third-parties is limited."}})
+		return refuse(c.oauthMessage(), false)
 	default:
 		return true
 	}
-	return false
 }
 
 // invalidQuery answers as GitHub does to what does not fit its schema.

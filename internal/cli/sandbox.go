@@ -22,7 +22,7 @@ type sandboxCmd struct {
 	People       int      `default:"200" help:"People of each organization, at most 100000 (${default})."`
 	Seed         uint64   `default:"1" help:"The same seed makes the same organizations (${default})."`
 	Scenario     string   `default:"none" placeholder:"NAME|FILE" help:"What goes wrong: ${scenarios}, or a YAML file (${default})."`
-	Tenants      []string `default:"acme" placeholder:"NAME,..." help:"Organizations to begin with (${default}); others are made when they are asked for."`
+	Tenants      []string `default:"acme" placeholder:"NAME" help:"Organizations to begin with (${default}); others are made when they are asked for."`
 	History      string   `default:"30d" help:"How far the events reach back (${default})."`
 	EventsPerDay float64  `default:"8" help:"Events of a person on a working day, about (${default}); less than 0: nothing happens."`
 	Clock        string   `default:"real" enum:"real,fake" help:"real, or fake: time stands still but for POST /_sandbox/clock?advance=1h (${default})."`

@@ -32,6 +32,14 @@ func (s *Server) admin(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "want GET", http.StatusMethodNotAllowed)
 		return
 	}
+	for _, name := range s.o.Tenants {
+		for _, v := range s.o.Vendors {
+			if _, err := s.tenant(v.App, name, "http://"+r.Host); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+	}
 	if table, ok := strings.CutPrefix(what, "/truth/"); ok {
 		s.serveTruth(w, r, table)
 		return

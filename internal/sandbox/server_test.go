@@ -124,6 +124,9 @@ func TestTenantsAreMadeOnce(t *testing.T) {
 func TestTruth(t *testing.T) {
 	t.Parallel()
 	s := start(t, "doc: x")
+	_, all, err := get(t, s.URL+"/_sandbox/truth/accounts")
+	require.NoError(t, err)
+	require.Contains(t, all, `"instance":"acme-toy"`, "a tenant of the options is there before it is asked for")
 	s.Tenant("toy", "beta")
 	_, body, err := get(t, s.URL+"/_sandbox/truth/accounts?app=toy&tenant=acme")
 	require.NoError(t, err)
@@ -139,7 +142,7 @@ func TestTruth(t *testing.T) {
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, first["created_at"])
 	require.NotContains(t, first, "raw")
 	require.NotContains(t, first, "change")
-	_, all, err := get(t, s.URL+"/_sandbox/truth/accounts")
+	_, all, err = get(t, s.URL+"/_sandbox/truth/accounts")
 	require.NoError(t, err)
 	require.Contains(t, all, `"instance":"beta-toy"`)
 	_, one, err := get(t, s.URL+"/_sandbox/truth/accounts?instance=beta-toy")

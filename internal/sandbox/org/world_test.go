@@ -332,8 +332,8 @@ func checkEvents(t *testing.T, s *State) {
 
 func TestConsistent(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 2, 5, 20, 200} {
-		for seed := range uint64(4) {
+	for n, seeds := range map[int]uint64{1: 4, 2: 4, 5: 4, 20: 4, 100: 1} {
+		for seed := range seeds {
 			o := options(n)
 			o.Seed, o.History, o.EventsPerDay = seed, 30*day, 2
 			w := New(o)
@@ -472,7 +472,7 @@ func TestScale(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	start := time.Now()
 	o := options(20_000)
-	o.EventsPerDay = 0.5
+	o.History, o.EventsPerDay = 7*day, 0.5
 	w := New(o)
 	took := time.Since(start)
 	runtime.GC()
@@ -483,7 +483,7 @@ func TestScale(t *testing.T) {
 		require.Greater(t, len(s.People), 20_000)
 		require.InDelta(t, 20_000/12+8, len(s.Groups[Okta]), 400)
 	})
-	require.Less(t, took, 30*time.Second)
+	require.Less(t, took, time.Minute, "a few seconds, but on a busy machine under the race detector")
 	runtime.KeepAlive(w)
 }
 

@@ -516,6 +516,8 @@ func connection[T any](g *graph, f *ast.Field, typename string, all []T, number 
 	size, ok := args["first"].(int64)
 	problem := ""
 	switch {
+	case size < 0:
+		problem = "`first` on the `" + f.Name + "` connection cannot be less than zero."
 	case !ok:
 		problem = "You must provide a `first` or `last` value to properly paginate the `" + f.Name + "` connection."
 	case size > int64(g.h.facts.MaxPerPage):

@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-
 	"net/http"
 	"strconv"
 	"strings"

@@ -78,7 +78,7 @@ func TestAuditRows(t *testing.T) {
 			noActor++
 			require.Nil(t, row["actor_ip"])
 		}
-		if row["repository_public"] == true {
+		if yes(row["repository_public"]) {
 			require.Nil(t, row["actor_ip"])
 		}
 	}

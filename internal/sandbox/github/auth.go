@@ -1,7 +1,6 @@
 package github
 
 import (
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -219,14 +218,13 @@ func (c *call) allow(n need) bool {
 	switch {
 	case n.personal:
 	case t.IPBlocked:
-		c.fail(http.StatusForbidden, fmt.Sprintf("Although you appear to have the correct authorization credentials, the `%s` organization has an IP allow list enabled, and your IP address is not permitted to access this resource.", c.s.Name))
+		c.fail(http.StatusForbidden, c.ipMessage())
 		return false
 	case t.SAML && user:
-		c.Header()["X-Github-Sso"] = []string{"required; url=" + c.web() + "/orgs/" + c.s.Name + "/sso?authorization_request=sandbox"}
-		c.fail(http.StatusForbidden, "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.")
+		c.fail(http.StatusForbidden, c.requireSSO())
 		return false
 	case t.OAuthBlocked && c.who.kind == oauthToken:
-		c.fail(http.StatusForbidden, fmt.Sprintf("Although you appear to have the correct authorization credentials, the `%s` organization has enabled OAuth App access restrictions, meaning that data access to third-parties is limited.", c.s.Name))
+		c.fail(http.StatusForbidden, c.oauthMessage())
 		return false
 	}
 	if n.cloud && c.flavour.GHES {
@@ -259,6 +257,20 @@ func (c *call) allow(n need) bool {
 		return false
 	}
 	return true
+}
+
+func (c *call) ipMessage() string {
+	return "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."
+}
+
+func (c *call) oauthMessage() string {
+	return "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has enabled OAuth App access restrictions, meaning that data access to third-parties is limited."
+}
+
+// requireSSO tells where to authorize the token for single sign-on.
+func (c *call) requireSSO() string {
+	c.Header()["X-Github-Sso"] = []string{"required; url=" + c.web() + "/orgs/" + c.s.Name + "/sso?authorization_request=sandbox"}
+	return "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization."
 }
 
 func (c *call) refuse(n need, message string) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,10 +75,18 @@ func TestOrganizationRefuses(t *testing.T) {
 	require.Contains(t, next(r.ok("/orgs/acme/members?per_page=2")), "https://attacker.example/")
 }
 
+// appKey is one for all: making one takes long.
+var appKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // app registers an App and returns how it signs assertions.
 func (r *rig) app() (App, func(iat, exp time.Time, alg string) string) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(r.t, err)
+	key := appKey()
 	a := App{ID: 4711, ClientID: "Iv23sandbox", Slug: "weir", Key: &key.PublicKey, Permissions: AppPermissions()}
 	r.h.RegisterApp(a)
 	return a, func(iat, exp time.Time, alg string) string {

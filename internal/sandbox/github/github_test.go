@@ -97,6 +97,11 @@ func rel(w *httptest.ResponseRecorder, want string) string {
 
 type object = map[string]any
 
+func yes(v any) bool {
+	b, _ := v.(bool)
+	return b
+}
+
 func decode[T any](t testing.TB, w *httptest.ResponseRecorder) T {
 	var v T
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &v), "%s", w.Body)
@@ -239,7 +244,7 @@ func TestTeams(t *testing.T) {
 		require.Len(t, all, len(m)+len(o))
 		maintainers += len(m)
 		for _, x := range all {
-			if x["inherited"] == true {
+			if yes(x["inherited"]) {
 				inherited++
 			}
 		}
@@ -495,7 +500,7 @@ func pruned(v any) any {
 	switch v := v.(type) {
 	case object:
 		if known, ok := v["Known"]; ok && len(v) == 2 {
-			if known == true {
+			if yes(known) {
 				return v["Value"]
 			}
 			return nil
@@ -529,6 +534,37 @@ func pruned(v any) any {
 		}
 	}
 	return v
+}
+
+// Whatever is asked, there is an answer of JSON.
+func FuzzRequests(f *testing.F) {
+	for _, target := range []string{
+		"/orgs/acme/members?page=99999999999999999&per_page=-1", "/orgs/acme/audit-log?after=MS4w&phrase=%22&order=asc", "/organizations/1/team/x", "/repositories/-1/keys",
+		"/repos/acme/site/contents/a%2Fb", "/orgs/acme/audit-log?before=MS43NzIzNjc0MjAwMDdlKzEyfH4=", "/enterprises/acme-enterprise/audit-log?page=-3", "/login/oauth/authorize?client_id=sandbox-client&redirect_uri=%00",
+	} {
+		f.Add(target, "")
+	}
+	f.Add("/graphql", body(membersQuery, object{"org": "acme"}))
+	f.Add("/graphql", body(`{organization(login:"acme"){membersWithRole(first:-1){nodes{id}}}}`, nil))
+	f.Add("/graphql", body(identitiesQuery, object{"org": 1, "n": -5, "c": "eA=="}))
+	f.Fuzz(func(t *testing.T, target, text string) {
+		method := http.MethodGet
+		if text != "" {
+			method = http.MethodPost
+		}
+		r := fixtureRig(t)
+		req, err := http.NewRequest(method, "http://sandbox"+target, strings.NewReader(text))
+		if err != nil || !strings.HasPrefix(target, "/") {
+			t.Skip()
+		}
+		req.Header.Set("Authorization", "Bearer sandbox-token")
+		req.Header.Set("User-Agent", "fuzz")
+		w := httptest.NewRecorder()
+		r.h.ServeHTTP(w, req)
+		if w.Code/100 != 3 && w.Body.Len() > 0 && !strings.Contains(w.Header().Get("Content-Type"), "raw") {
+			require.True(t, json.Valid(w.Body.Bytes()), "%s", w.Body)
+		}
+	})
 }
 
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {

@@ -109,18 +109,20 @@ func (c *call) graphql() {
 
 // graphAllowed tells whether the organization lets the token in at all.
 func (c *call) graphAllowed() bool {
+	refuse := func(message string, saml bool) bool {
+		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: message, saml: saml}})
+		return false
+	}
 	switch t := c.trouble; {
 	case t.IPBlocked:
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."}})
+		return refuse(c.ipMessage(), false)
 	case t.SAML && (c.who.kind == classic || c.who.kind == oauthToken):
-		c.Header()["X-Github-Sso"] = []string{"required; url=" + c.web() + "/orgs/" + c.s.Name + "/sso?authorization_request=sandbox"}
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", saml: true, path: []string{"organization"}, message: "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization."}})
+		return refuse(c.requireSSO(), true)
 	case t.OAuthBlocked && c.who.kind == oauthToken:
-		c.graphErrors([]graphError{{kind: "FORBIDDEN", path: []string{"organization"}, message: "Although you appear to have the correct authorization credentials, the `" + c.s.Name + "` organization has enabled OAuth App access restrictions, meaning that data access to third-parties is limited."}})
+		return refuse(c.oauthMessage(), false)
 	default:
 		return true
 	}
-	return false
 }
 
 // invalidQuery answers as GitHub does to what does not fit its schema.
@@ -514,6 +516,8 @@ func connection[T any](g *graph, f *ast.Field, typename string, all []T, number 
 	size, ok := args["first"].(int64)
 	problem := ""
 	switch {
+	case size < 0:
+		problem = "`first` on the `" + f.Name + "` connection cannot be less than zero."
 	case !ok:
 		problem = "You must provide a `first` or `last` value to properly paginate the `" + f.Name + "` connection."
 	case size > int64(g.h.facts.MaxPerPage):

@@ -69,12 +69,12 @@ func TestGraphQLMembers(t *testing.T) {
 			if dig(e, "role") == "ADMIN" {
 				owners = append(owners, dig(e, "node", "login"))
 			}
-			if dig(e, "hasTwoFactorEnabled") == false {
+			if !yes(dig(e, "hasTwoFactorEnabled")) {
 				unsafe = append(unsafe, dig(e, "node", "login"))
 			}
 			require.IsType(t, "", dig(e, "node", "email"))
 		}
-		if dig(conn, "pageInfo", "hasNextPage") == false {
+		if !yes(dig(conn, "pageInfo", "hasNextPage")) {
 			break
 		}
 		vars["c"] = dig(conn, "pageInfo", "endCursor")
@@ -123,7 +123,7 @@ func TestGraphQLIdentities(t *testing.T) {
 			require.Contains(t, dig(e, "samlIdentity", "nameId"), "@acme.example")
 			n++
 		}
-		if dig(conn, "pageInfo", "hasNextPage") == false {
+		if !yes(dig(conn, "pageInfo", "hasNextPage")) {
 			break
 		}
 		vars["c"] = dig(conn, "pageInfo", "endCursor")

@@ -3,6 +3,7 @@ package github
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -82,12 +83,12 @@ func (c *call) authorize() {
 
 // accessToken exchanges a code. Errors come with status 200.
 func (c *call) accessToken() {
-	c.r.Body = http.MaxBytesReader(c, c.r.Body, 64<<10)
-	if err := c.r.ParseForm(); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(c, c.r.Body, 64<<10))
+	form, bad := url.ParseQuery(string(body))
+	if err != nil || bad != nil {
 		c.oauthError("bad_verification_code", "The body cannot be read.")
 		return
 	}
-	form := c.r.PostForm
 	if !strings.Contains(c.r.Header.Get("Accept"), "json") {
 		c.h.violate("accept", c.r.URL.Path)
 	}

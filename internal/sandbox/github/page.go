@@ -39,7 +39,10 @@ func page[T any](c *call, all []T) []T {
 	if n > first {
 		c.pageLink("first", first, size)
 	}
-	from := min((n-first)*size, len(all))
+	if n > last {
+		return nil
+	}
+	from := (n - first) * size
 	return all[from:min(from+size, len(all))]
 }
 

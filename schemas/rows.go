@@ -20,6 +20,12 @@ func (r *Rows) Len(t *Table) int {
 	return n
 }
 
+// grow appends an empty row.
+func (r *Rows) grow(t *Table) {
+	v := reflect.ValueOf(r).Elem().Field(t.rows)
+	v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+}
+
 // Reset removes all rows and keeps their memory.
 func (r *Rows) Reset() {
 	v := reflect.ValueOf(r).Elem()

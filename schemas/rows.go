@@ -36,6 +36,18 @@ func (r *Rows) Reset() {
 	}
 }
 
+// DropRaw empties the column raw of all rows of a table that has one.
+func (r *Rows) DropRaw(t *Table) {
+	c := t.Column("raw")
+	if c == nil {
+		return
+	}
+	base, n := r.slice(t)
+	for i := range n {
+		*at[string](base, t.rowSize, c.offset, i) = ""
+	}
+}
+
 // Time returns what a row holds in the table's DateColumn; 0, that is unknown,
 // where that is an envelope column.
 func (r *Rows) Time(t *Table, i int) Time {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,16 +16,17 @@ import (
 // ending is what the end of a round finds out of one table.
 type ending struct {
 	t          *scanTable
-	total      int64   // rows that exist
-	held       int64   // whose removal waits for a person already
-	blind      int64   // out of sight already
-	candidates []int64 // absent for long enough
-	children   int64   // of those, rows of lanes that are gone
-	missed     []int64 // absent for the first time
-	hidden     []int64 // absent since whoever looks sees less
-	regained   []int64 // out of sight before, and absent now that all is in sight again
-	forget     []int64 // removed long ago
-	holds      bool    // the candidates are too many to be removed unasked
+	total      int64          // rows that exist
+	held       int64          // whose removal waits for a person already
+	blind      int64          // out of sight already
+	candidates []int64        // absent for long enough
+	children   int64          // of those, rows of lanes that are gone
+	missed     []int64        // absent for the first time
+	hidden     []int64        // absent since whoever looks sees less
+	regained   []int64        // out of sight before, and absent now that all is in sight again
+	forget     []int64        // removed long ago
+	again      map[int64]bool // lanes to be read in the next round, whatever their hint
+	holds      bool           // the candidates are too many to be removed unasked
 }
 
 // finish ends a complete round: it decides what is gone. Every step may be
@@ -72,11 +74,13 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 	}
 	asks := maxAsks
 	var held int64
+	again := map[int64]bool{}
 	for _, t := range s.tables {
 		e, err := s.judgeTable(ctx, t, read, may, now)
 		if err != nil {
 			return err
 		}
+		maps.Copy(again, e.again)
 		if tooMany {
 			e.children = 0
 		}
@@ -104,11 +108,11 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 	}
 	r.Stats.Held.Store(held)
 	s.p.metrics.held.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(float64(held))
-	return s.end(ctx, run, lanes, st)
+	return s.end(ctx, run, lanes, st, again)
 }
 
 // end commits the end of a round.
-func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState) error {
+func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool) error {
 	r := s.r
 	run.listed(schemas.Time(st.Started.UnixMilli()))
 	var more []schemas.CollectionRun
@@ -130,6 +134,15 @@ func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanS
 				if err := tx.SetSynced(sink, t.table.Name, r.ID.Instance, true); err != nil {
 					return err
 				}
+			}
+		}
+		for lane, absent := range again {
+			if !absent {
+				continue
+			}
+			// A hint that stands would prove nothing of what is absent.
+			if err := tx.ForgetHint(lane); err != nil {
+				return err
 			}
 		}
 		if err := tx.ForgetScanLanes(r.ID, st.Round); err != nil {
@@ -174,7 +187,7 @@ type removal struct {
 // judgeTable looks at all rows of a table that the round did not show. Rows of
 // lanes that were not read, because nothing changed in them, stand.
 func (s *scan) judgeTable(ctx context.Context, t *scanTable, read map[int64]bool, may removal, now time.Time) (*ending, error) {
-	e := &ending{t: t}
+	e := &ending{t: t, again: map[int64]bool{}}
 	started, old := s.st.Started.UnixMilli(), now.Add(-keepRemoved).UnixMilli()
 	err := s.p.state.EachBaseline(ctx, t.scope, func(b *Baseline) {
 		if b.Flags&rowRemoved != 0 {
@@ -188,6 +201,7 @@ func (s *scan) judgeTable(ctx context.Context, t *scanTable, read map[int64]bool
 		if t.seen.has(b.Row) || listed && !wasRead || b.At >= started {
 			return
 		}
+		e.again[b.Lane] = e.again[b.Lane] || b.Flags&(rowHeld|rowBlind) == 0
 		switch {
 		case b.Flags&rowHeld != 0:
 			e.held++

@@ -206,10 +206,13 @@ func (w *world) page(lane, after string) ([]schemas.Account, sources.Cursor, boo
 }
 
 func (w *world) failing(what, lane, at string) error {
-	if w.fault == nil {
+	w.mu.Lock()
+	fails := w.fault
+	w.mu.Unlock()
+	if fails == nil {
 		return nil
 	}
-	return w.fault(what, lane, at)
+	return fails(what, lane, at)
 }
 
 // stream is the world as a connector's stream. kinds: hints, deltas, ask.

@@ -258,6 +258,10 @@ func (t *sqliteTx) ReviveLanes(s StreamID, round int64, now time.Time) error {
 	return t.exec(`UPDATE scan_lanes SET fails = 0, due = min(due, ?) WHERE instance = ? AND stream = ? AND listed = ? AND done <> listed AND fails > 0`, now.UnixMilli(), s.Instance, s.Stream, round)
 }
 
+func (t *sqliteTx) ForgetHint(lane int64) error {
+	return t.exec(`UPDATE scan_lanes SET read_hint = '' WHERE num = ?`, lane)
+}
+
 func (t *sqliteTx) ForgetScanLanes(s StreamID, round int64) error {
 	return t.exec(`DELETE FROM scan_lanes WHERE instance = ? AND stream = ? AND listed <> ?`, s.Instance, s.Stream, round)
 }

@@ -112,7 +112,11 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("sink %s: %w", s.Name, err), closeAll(po.Sinks))
 		}
-		po.Sinks = append(po.Sinks, pipeline.SinkOptions{Name: s.Name, Sink: sink, Batching: s.Config.Batching()})
+		so := pipeline.SinkOptions{Name: s.Name, Sink: sink, Batching: s.Config.Batching()}
+		if c, ok := s.Config.(sinks.Snapshotter); ok {
+			so.SnapshotEvery = c.SnapshotEvery()
+		}
+		po.Sinks = append(po.Sinks, so)
 	}
 	p, err := pipeline.Open(ctx, po)
 	if err != nil {
@@ -173,6 +177,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, a.Pipeline.Close())
 	}
+	stopControl, err := a.serveControl()
+	if err != nil {
+		return errors.Join(err, stopAdmin(), a.Pipeline.Close())
+	}
 	collect, stop := context.WithCancelCause(ctx)
 	defer context.AfterFunc(a.Pipeline.Failure(), func() { stop(context.Cause(a.Pipeline.Failure())) })()
 	var wg sync.WaitGroup
@@ -208,7 +216,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if f := context.Cause(a.Pipeline.Failure()); f != nil {
 		err = errors.Join(err, f)
 	}
-	return errors.Join(err, stopAdmin(), a.Pipeline.Close())
+	return errors.Join(err, stopControl(), stopAdmin(), a.Pipeline.Close())
 }
 
 // runInstance brings an instance up and keeps its streams running.
@@ -230,7 +238,7 @@ func (a *Agent) runInstance(ctx context.Context, inst configs.Instance) {
 	for _, stream := range session.Streams() {
 		for _, s := range mine {
 			if s.ID.Stream == stream.Info.Name {
-				wg.Go(func() { a.runStream(ctx, inst, s, stream, tenant, log.With("stream", s.ID.Stream)) })
+				wg.Go(func() { a.runStream(ctx, inst, s, stream, session, tenant, log.With("stream", s.ID.Stream)) })
 			}
 		}
 	}
@@ -293,8 +301,13 @@ func (a *Agent) tenant(ctx context.Context, instance string, session sources.Ses
 
 // runStream runs a stream for as long as ctx lasts. One that stopped, for a
 // missing right say, is tried again slowly.
-func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamStatus, stream sources.Stream, tenant func(context.Context) (string, error), log *slog.Logger) {
+func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamStatus, stream sources.Stream, session sources.Session, tenant func(context.Context) (string, error), log *slog.Logger) {
+	filter := ""
+	if f, ok := inst.Config.(interface{ Filter() string }); ok {
+		filter = f.Filter()
+	}
 	run, err := a.Pipeline.NewStreamRun(pipeline.StreamOptions{
+		FullEvery: inst.Streams[s.ID.Stream].FullEvery, Identity: session.Identity, Filter: filter,
 		ID: s.ID, App: s.App, Tenant: tenant, Stream: stream, Every: inst.Streams[s.ID.Stream].Every,
 		Parallel: inst.Parallel, DropRaw: inst.Raw == "drop", Once: a.Once,
 	})

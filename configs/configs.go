@@ -157,12 +157,17 @@ func validProxy(s string) bool {
 type StreamSettings struct {
 	Enabled bool          `key:"enabled" doc:"false: the stream is not collected"`
 	Every   time.Duration `key:"every" doc:"interval between polls"`
+	// Scans only.
+	FullEvery time.Duration `key:"full_every" doc:"of a scan that learns of changes otherwise: interval between complete rounds; 0s: every one is complete"`
 }
 
 // Validate implements setting.Struct.
 func (s *StreamSettings) Validate() []setting.KeyError {
 	if s.Every < time.Second || s.Every > 7*24*time.Hour {
 		return []setting.KeyError{{Key: "every", Found: setting.FormatDuration(s.Every), Accepted: "a duration from 1s to 7d"}}
+	}
+	if s.FullEvery < 0 || s.FullEvery > 90*24*time.Hour {
+		return []setting.KeyError{{Key: "full_every", Found: setting.FormatDuration(s.FullEvery), Accepted: "a duration from 0s to 90d"}}
 	}
 	return nil
 }
@@ -314,7 +319,7 @@ func (d *decoder) instance(name string, m map[string]any, apps []*sources.Connec
 	known = nil
 	for _, info := range inst.Connector.Streams {
 		known = append(known, info.Name)
-		s := StreamSettings{Enabled: true, Every: info.Every}
+		s := StreamSettings{Enabled: true, Every: info.Every, FullEvery: info.FullEvery}
 		if sm, ok := d.section(join(at, info.Name), streams[info.Name]); ok {
 			d.structure(join(at, info.Name), sm, reflect.ValueOf(&s).Elem())
 			d.validate(join(at, info.Name), &s)

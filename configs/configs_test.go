@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 	}
 	other := trail
 	other.URL, other.Accounts = "s3://other/logs", []string{}
-	standard := map[string]StreamSettings{"activities": {true, time.Minute}, "files": {true, 12 * time.Hour}}
+	standard := map[string]StreamSettings{"activities": {Enabled: true, Every: time.Minute}, "files": {Enabled: true, Every: 12 * time.Hour}}
 	want := &Config{
 		Path: path, SHA256: hex.EncodeToString(sum[:]),
 		Agent: Agent{
@@ -66,7 +66,7 @@ func TestLoad(t *testing.T) {
 					Trail: trail, Org: "0123",
 					Auth: &fakeAuth{ClientID: "weir", ClientSecret: secret.New("${env:CLIENT_SECRET}")},
 				},
-				Streams: map[string]StreamSettings{"activities": {false, 6*24*time.Hour + 12*time.Hour}, "files": {true, 12 * time.Hour}},
+				Streams: map[string]StreamSettings{"activities": {Every: 6*24*time.Hour + 12*time.Hour}, "files": {Enabled: true, Every: 12 * time.Hour}},
 			},
 			{Name: "empty_sections", Connector: fakeConnector, Common: newCommon(), Config: &fakeApp{Trail: trail}, Streams: standard},
 			{

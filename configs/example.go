@@ -76,7 +76,7 @@ func WriteExample(w io.Writer, apps []*sources.Connector, drivers []*sinks.Drive
 		for _, s := range c.Streams {
 			e.comment(3, s.Doc)
 			e.line(3, s.Name+":", true)
-			e.fields(c.App, 4, reflect.ValueOf(StreamSettings{Enabled: true, Every: s.Every}), true)
+			e.fields(c.App, 4, reflect.ValueOf(StreamSettings{Enabled: true, Every: s.Every, FullEvery: s.FullEvery}), true)
 		}
 	}
 	if e.err != nil {

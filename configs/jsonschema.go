@@ -65,7 +65,7 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 		}
 		streams := &schema{Type: []string{"object", "null"}, Description: "settings of single streams", Properties: map[string]*schema{}, AdditionalProperties: false}
 		for _, info := range c.Streams {
-			one := section(reflect.ValueOf(StreamSettings{Enabled: true, Every: info.Every}))
+			one := section(reflect.ValueOf(StreamSettings{Enabled: true, Every: info.Every, FullEvery: info.FullEvery}))
 			one.Description = info.Doc
 			streams.Properties[info.Name] = one
 		}

@@ -24,6 +24,7 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	table(&b, row{"app", "text", "required", "the app's name, below"}, reflect.ValueOf(newCommon()))
 	writeRow(&b, row{"streams.<stream>.enabled", "true or false", "`true`", "false: the stream is not collected"})
 	writeRow(&b, row{"streams.<stream>.every", "duration", "the stream's", "interval between polls"})
+	writeRow(&b, row{"streams.<stream>.full_every", "duration", "the stream's", "of a scan that learns of changes otherwise: interval between complete rounds; 0s: every one is complete"})
 	for _, c := range apps {
 		fmt.Fprintf(&b, "\n### instances: `app: %s`\n\n%s.\n\n", c.App, c.Title)
 		table(&b, row{}, defaultsOf(c.Config()))

@@ -178,7 +178,11 @@ func (c *committer) try(ctx context.Context, group []*change, batches []spooled)
 			}
 		}
 		for _, b := range batches {
-			if err := tx.AddBatch(b.Batch, c.p.sinkNames); err != nil {
+			to := b.to
+			if to == nil {
+				to = c.p.sinkNames
+			}
+			if err := tx.AddBatch(b.Batch, to); err != nil {
 				return err
 			}
 		}

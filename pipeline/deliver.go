@@ -47,7 +47,7 @@ func lateIndex(late bool) int {
 func (d *delivery) add(batches []spooled) {
 	d.mu.Lock()
 	for _, b := range batches {
-		if b.Table != d.table.Name {
+		if b.Table != d.table.Name || !b.goesTo(d.sink.name) {
 			continue
 		}
 		t := &d.totals[lateIndex(b.Late)]

@@ -143,7 +143,7 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	l.Class, l.Error = string(class), fmt.Sprintf("%.1000s", err)
 	ch := &change{}
 	switch class {
-	case fault.Auth, fault.Forbidden:
+	case fault.Auth, fault.Forbidden, fault.NotLicensed:
 		return fmt.Errorf("reading %s, lane %q: %w", r.ID, l.Lane.ID, err)
 	case fault.BadData, fault.Permanent:
 		if !l.Lane.Once {

@@ -224,7 +224,7 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 	if err != nil {
 		return spooled{}, fmt.Errorf("encoding a batch of %s: %w", t.Name, err)
 	}
-	return spooled{b, encoded}, nil
+	return spooled{Batch: b, Encoded: encoded}, nil
 }
 
 func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) (out []DeadLetter) {

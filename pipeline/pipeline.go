@@ -63,6 +63,9 @@ type SinkOptions struct {
 	Name     string
 	Sink     sinks.Sink
 	Batching sinks.Batching
+	// SnapshotEvery is how often the sink gets all rows of the entity tables, in
+	// tables of their own. Zero: never.
+	SnapshotEvery time.Duration
 }
 
 // Pipeline is the running whole. Open it, Start it, run streams, Drain, Close.
@@ -291,13 +294,11 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 				owed += t.Batches
 			}
 		}
-		for _, t := range schemas.Tables() {
-			parts, err := p.state.OpenParts(ctx, s.Name, t.Name)
-			if err != nil {
-				return err
-			}
-			owed += int64(len(parts))
+		parts, err := p.state.OpenParts(ctx, s.Name, "")
+		if err != nil {
+			return err
 		}
+		owed += int64(len(parts))
 		if owed > 0 {
 			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: put it back until they are delivered", s.Name, owed)
 		}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -28,6 +29,7 @@ type runLog struct {
 
 // runInfo is one round under way.
 type runInfo struct {
+	mode, id  string // "poll" and a new id, unless set
 	started   time.Time
 	complete  bool // the listing showed everything
 	coveredTo schemas.Time
@@ -74,12 +76,18 @@ func (l *runLog) totals() runTotals {
 // runs join without a gap. A run that parked an object claims nothing, but the
 // next one starts after it: the gap stays to be seen.
 func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failure error) error {
+	return l.endWith(ctx, run, lanes, failure, nil, nil)
+}
+
+// endWith is end that always tells if more is set: further rows, and what else
+// the same transaction changes.
+func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, failure error, more []schemas.CollectionRun, apply func(Tx) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r, now := l.r, l.r.p.clock.Now()
 	total := l.totals()
 	row := schemas.CollectionRun{
-		Stream: r.ID.Stream, RunID: r.p.ids.New(), Mode: "poll",
+		Stream: r.ID.Stream, RunID: cmp.Or(run.id, r.p.ids.New()), Mode: cmp.Or(run.mode, "poll"),
 		Lanes: total.lanes - l.sent.lanes, LanesFailed: total.failed - l.sent.failed, StartedAt: schemas.Time(l.since.UnixMilli()), FinishedAt: schemas.Time(now.UnixMilli()),
 		Pages: total.pages - l.sent.pages, Rows: total.rows - l.sent.rows, DuplicatesDropped: total.duplicates - l.sent.duplicates,
 		IDConflicts: total.conflicts - l.sent.conflicts, Unproven: total.unproven - l.sent.unproven, LateRows: total.late - l.sent.late,
@@ -107,20 +115,24 @@ func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failur
 		r.p.metrics.lag.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(now.Sub(time.UnixMilli(int64(run.coveredTo))).Seconds())
 	}
 	quiet := row.Rows == 0 && row.Rejected == 0 && row.Outcome == "success"
-	if quiet && !r.Once && now.Sub(l.told) < quietRuns {
+	if quiet && !r.Once && apply == nil && now.Sub(l.told) < quietRuns {
 		return nil
 	}
-	return l.tell(ctx, row, covered, run.coveredTo, total, now)
+	return l.tell(ctx, append([]schemas.CollectionRun{row}, more...), covered, run.coveredTo, total, now, apply)
 }
 
-func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bool, to schemas.Time, total runTotals, now time.Time) error {
+func (l *runLog) tell(ctx context.Context, told []schemas.CollectionRun, covered bool, to schemas.Time, total runTotals, now time.Time, apply func(Tx) error) error {
 	r := l.r
 	if l.builder == nil {
 		l.builder = newEncoder(r.p, r)
 	}
-	rows := &schemas.Rows{CollectionRuns: []schemas.CollectionRun{row}}
+	rows := &schemas.Rows{CollectionRuns: told}
 	table := schemas.ByName(schemas.TableCollectionRuns)
-	b, err := l.builder.batch(table, rows, []int32{0}, false, now)
+	index := make([]int32, len(told))
+	for i := range index {
+		index[i] = int32(i)
+	}
+	b, err := l.builder.batch(table, rows, index, false, now)
 	if err != nil {
 		return err
 	}
@@ -128,6 +140,11 @@ func (l *runLog) tell(ctx context.Context, row schemas.CollectionRun, covered bo
 	r.p.committer.submit(r.p.failure, &change{
 		batches: []spooled{b},
 		apply: func(tx Tx) error {
+			if apply != nil {
+				if err := apply(tx); err != nil {
+					return err
+				}
+			}
 			if !covered {
 				return nil
 			}

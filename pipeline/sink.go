@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type sinkRun struct {
 	name       string
 	sink       sinks.Sink
 	batching   sinks.Batching
+	tables     []*schemas.Table
+	copyEvery  time.Duration // interval of snapshots of entity tables; 0: none
 	deliveries []*delivery
 
 	mu       sync.Mutex
@@ -45,8 +48,13 @@ type sinkRun struct {
 }
 
 func newSinkRun(p *Pipeline, o SinkOptions) *sinkRun {
-	s := &sinkRun{p: p, name: o.Name, sink: o.Sink, batching: o.Batching}
+	s := &sinkRun{p: p, name: o.Name, sink: o.Sink, batching: o.Batching, copyEvery: o.SnapshotEvery, tables: slices.Clone(p.tables)}
 	for _, t := range p.tables {
+		if t.Entity && o.SnapshotEvery > 0 {
+			s.tables = append(s.tables, t.Snapshot())
+		}
+	}
+	for _, t := range s.tables {
 		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1)})
 	}
 	return s
@@ -93,7 +101,7 @@ func (s *sinkRun) tryPrepare(ctx context.Context) error {
 	if err := s.claim(ctx); err != nil {
 		return err
 	}
-	if err := s.sink.Prepare(ctx, s.p.tables); err != nil {
+	if err := s.sink.Prepare(ctx, s.tables); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,7 +76,11 @@ func openSpool(dir string, known map[string]int64) (*spool, error) {
 type spooled struct {
 	*Batch
 	schemas.Encoded
+	to []string // the sinks it is for; nil: all
 }
+
+// goesTo reports whether a batch is for a sink.
+func (b spooled) goesTo(sink string) bool { return b.to == nil || slices.Contains(b.to, sink) }
 
 // write makes one durable segment of the batches and sets their places.
 func (s *spool) write(name string, batches []spooled) (size int64, err error) {

@@ -11,12 +11,15 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"weir/internal/durable"
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/sources"
 )
@@ -26,7 +29,7 @@ var sqliteSchema string
 
 // stateFormat numbers the layout of the state. An older Weir refuses a newer
 // state.
-const stateFormat = 1
+const stateFormat = 2
 
 // StateFile is the name of the state within the data directory.
 const StateFile = "state.db"
@@ -36,6 +39,10 @@ type sqliteState struct {
 	read  *sql.DB
 	id    string
 	gen   int64
+
+	lookupOnce sync.Once
+	lookup     *sql.Stmt // of baselines
+	lookupErr  error
 }
 
 var _ State = (*sqliteState)(nil)
@@ -103,18 +110,23 @@ func touch(file string) error {
 }
 
 func (s *sqliteState) init(ctx context.Context, file string) error {
+	var format int
+	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
+		return damaged(file, err)
+	}
+	switch {
+	case format > stateFormat:
+		return newer(file, format)
+	case format > 0 && format < stateFormat:
+		if err := s.keepCopy(ctx, file, format); err != nil {
+			return err
+		}
+	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return damaged(file, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	var format int
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
-		return damaged(file, err)
-	}
-	if format > stateFormat {
-		return newer(file, format)
-	}
 	if _, err := tx.ExecContext(ctx, sqliteSchema); err != nil {
 		return damaged(file, err)
 	}
@@ -135,6 +147,35 @@ func (s *sqliteState) init(ctx context.Context, file string) error {
 		return damaged(file, err)
 	}
 	return s.load(ctx, file)
+}
+
+// keepCopy copies the state beside itself before its format is raised: an older
+// Weir can go on with the copy.
+func (s *sqliteState) keepCopy(ctx context.Context, file string, format int) error {
+	final := fmt.Sprintf("%s.format%d", file, format)
+	tmp := final + tmpSuffix
+	err := os.Remove(tmp)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		_, err = s.write.ExecContext(ctx, `VACUUM INTO ?`, tmp)
+	}
+	if err == nil {
+		err = syncFile(tmp)
+	}
+	if err == nil {
+		err = durable.Rename(tmp, final, failpoint.StateCopy)
+	}
+	if err != nil {
+		return fmt.Errorf("copying state %s before its format is raised to %d: %w", file, stateFormat, err)
+	}
+	return nil
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
 }
 
 func (s *sqliteState) load(ctx context.Context, file string) error {
@@ -170,7 +211,14 @@ func newer(file string, format int) error {
 
 func (s *sqliteState) ID() string        { return s.id }
 func (s *sqliteState) Generation() int64 { return s.gen }
-func (s *sqliteState) Close() error      { return errors.Join(s.write.Close(), s.read.Close()) }
+
+func (s *sqliteState) Close() error {
+	var err error
+	if s.lookup != nil {
+		err = s.lookup.Close()
+	}
+	return errors.Join(err, s.write.Close(), s.read.Close())
+}
 
 // errUnclear marks a commit whose outcome SQLite could not tell.
 var errUnclear = errors.New("the state's commit failed")
@@ -224,15 +272,16 @@ func (s *sqliteState) DueLanes(ctx context.Context, id StreamID, now time.Time, 
 }
 
 func (s *sqliteState) LaneErrors(ctx context.Context, limit int) ([]LaneState, error) {
-	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND fails > 0) ORDER BY status DESC, fails DESC LIMIT ?`, limit)
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND fails > 0)
+		UNION ALL SELECT instance, stream, lane, hint, 0, cursor, 0, due, fails, class, error FROM scan_lanes WHERE fails > 0 ORDER BY 7 DESC, 9 DESC LIMIT ?`, limit)
 }
 
 func (s *sqliteState) LaneCounts(ctx context.Context, id StreamID) (c LaneCounts, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0),
-		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 1),
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0) + (SELECT count(*) FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND done <> listed),
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 1) + (SELECT count(*) FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND done = listed),
 		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 2),
-		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0 AND fails > 0)`,
+		(SELECT count(*) FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0 AND fails > 0) + (SELECT count(*) FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND fails > 0)`,
 		id.Instance, id.Stream).Scan(&c.Open, &c.Done, &c.Parked, &c.Failing)
 	return c, err
 }
@@ -301,7 +350,7 @@ func (s *sqliteState) OpenParts(ctx context.Context, sink, table string) ([]Part
 		p.Created = time.UnixMilli(created).UTC()
 		return p, err
 	}, `SELECT id, previous, sink, tbl, n, schema_version, rows, bytes, min_time, max_time, created FROM parts
-		WHERE sink = ? AND tbl = ? AND delivered = 0 ORDER BY n`, sink, table)
+		WHERE sink = ?1 AND (?2 = '' OR tbl = ?2) AND delivered = 0 ORDER BY n`, sink, table)
 }
 
 func (s *sqliteState) LastPart(ctx context.Context, sink, table string) (id string, n int64, err error) {
@@ -350,6 +399,9 @@ func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
 		err = r.Scan(&k.Kind, &k.Rows, &k.Bytes)
 		return k, err
 	}, `SELECT 'lanes', count(*), coalesce(sum(length(lane) + length(hint) + length(cursor) + length(error) + 80), 0) FROM lanes
+		UNION ALL SELECT 'scan lanes', count(*), coalesce(sum(length(lane) + length(hint) + length(cursor) + length(error) + length(read_hint) + length(delta) + 120), 0) FROM scan_lanes
+		UNION ALL SELECT 'baselines', count(*), coalesce(sum(length(data) + length(keytext)), 0) + count(*) * 65 FROM baselines
+		UNION ALL SELECT 'rows of open rounds', count(*), coalesce(sum(length(rows) + 20), 0) FROM round_seen
 		UNION ALL SELECT 'seen ids', coalesce(sum(length(entries)) / 12, 0), coalesce(sum(length(entries) + 60), 0) FROM seen
 		UNION ALL SELECT 'batches', count(*), count(*) * 250 FROM batches
 		UNION ALL SELECT 'parts', count(*), count(*) * 200 FROM parts

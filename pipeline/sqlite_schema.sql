@@ -67,3 +67,51 @@ CREATE TABLE IF NOT EXISTS dead (
   instance TEXT NOT NULL, stream TEXT NOT NULL, lane TEXT NOT NULL, hint TEXT NOT NULL, ref TEXT NOT NULL,
   class TEXT NOT NULL, reason TEXT NOT NULL, schema_version INTEGER NOT NULL, raw BLOB NOT NULL
 ) WITHOUT ROWID;
+
+-- Scans: what a stream remembers of its rounds, as JSON.
+CREATE TABLE IF NOT EXISTS scans (
+  instance TEXT NOT NULL, stream TEXT NOT NULL, data TEXT NOT NULL,
+  PRIMARY KEY (instance, stream)
+) WITHOUT ROWID;
+
+-- listed, done, read: the newest round in which the lane was listed, was dealt
+-- with, and was read to its end.
+CREATE TABLE IF NOT EXISTS scan_lanes (
+  num INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance TEXT NOT NULL, stream TEXT NOT NULL, lane TEXT NOT NULL, hint TEXT NOT NULL, cursor TEXT NOT NULL,
+  due INTEGER NOT NULL, fails INTEGER NOT NULL, class TEXT NOT NULL, error TEXT NOT NULL,
+  listed INTEGER NOT NULL, done INTEGER NOT NULL, read INTEGER NOT NULL,
+  read_hint TEXT NOT NULL, read_at INTEGER NOT NULL, delta TEXT NOT NULL, delta_due INTEGER NOT NULL,
+  UNIQUE (instance, stream, lane)
+);
+CREATE INDEX IF NOT EXISTS scan_lanes_due ON scan_lanes (instance, stream, listed, due);
+CREATE INDEX IF NOT EXISTS scan_lanes_delta ON scan_lanes (instance, stream, delta_due) WHERE delta <> '';
+
+CREATE TABLE IF NOT EXISTS scopes (
+  num INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, stream TEXT NOT NULL, tbl TEXT NOT NULL,
+  UNIQUE (instance, stream, tbl)
+);
+
+-- The columns that the fingerprints of a baseline belong to.
+CREATE TABLE IF NOT EXISTS layouts (
+  num INTEGER PRIMARY KEY AUTOINCREMENT, columns TEXT NOT NULL UNIQUE
+);
+
+-- id is the scope's number shifted by 32 bits, and the row's within the scope.
+CREATE TABLE IF NOT EXISTS baselines (
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL, lane INTEGER NOT NULL, missed INTEGER NOT NULL, flags INTEGER NOT NULL,
+  at INTEGER NOT NULL, mapping INTEGER NOT NULL, data BLOB NOT NULL, keytext TEXT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS baselines_key ON baselines (key);
+
+-- Rows that the open round has shown.
+CREATE TABLE IF NOT EXISTS round_seen (
+  scope INTEGER NOT NULL, n INTEGER NOT NULL, rows BLOB NOT NULL, copied INTEGER NOT NULL,
+  PRIMARY KEY (scope, n)
+) WITHOUT ROWID;
+
+-- Sinks that get a table's changes; done once they have had every row.
+CREATE TABLE IF NOT EXISTS synced (
+  sink TEXT NOT NULL, sink_id TEXT NOT NULL, tbl TEXT NOT NULL, instance TEXT NOT NULL, done INTEGER NOT NULL,
+  PRIMARY KEY (sink, tbl, instance)
+) WITHOUT ROWID;

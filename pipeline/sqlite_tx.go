@@ -127,12 +127,15 @@ func (t *sqliteTx) AddDeadLetter(d DeadLetter) error {
 }
 
 func (t *sqliteTx) AddSink(s SinkState) error {
-	return t.exec(`INSERT INTO sinks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sink_id = excluded.sink_id`, s.Name, s.SinkID)
+	return errors.Join(
+		t.exec(`INSERT INTO sinks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sink_id = excluded.sink_id`, s.Name, s.SinkID),
+		t.exec(`DELETE FROM synced WHERE sink = ? AND sink_id NOT IN ('', ?)`, s.Name, s.SinkID))
 }
 
 func (t *sqliteTx) ForgetSink(name string) error {
 	return errors.Join(
 		t.exec(`DELETE FROM sinks WHERE name = ?`, name),
+		t.exec(`DELETE FROM synced WHERE sink = ?`, name),
 		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name))
 }
 

@@ -47,7 +47,8 @@ type State interface {
 	Pending(ctx context.Context, q Queue, limit int) ([]Batch, error)
 	// PendingTotals sums the unplanned batches, by queue.
 	PendingTotals(ctx context.Context) (map[Queue]Totals, error)
-	// OpenParts returns the parts planned and not yet delivered, in order.
+	// OpenParts returns the parts planned and not yet delivered, in order: of
+	// one table, or of all if table is "".
 	OpenParts(ctx context.Context, sink, table string) ([]PartState, error)
 	// LastPart returns the id and number of the newest part of a sink's table.
 	LastPart(ctx context.Context, sink, table string) (id string, n int64, err error)
@@ -62,6 +63,8 @@ type State interface {
 	DeadLetter(ctx context.Context, id string) (DeadLetter, error)
 	// LaneErrors returns lanes that are failing or parked, worst first.
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)
+	ScanStore
+
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
 
@@ -89,6 +92,9 @@ type Tx interface {
 	ForgetSeen(s StreamID, hour int64) error
 	AddDeadLetter(d DeadLetter) error
 
+	ScanTx
+
+	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error
 	ForgetSink(name string) error
 	// AddPart plans a part of the given batches.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestStateNewerOrDamaged(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 	_, err = OpenState(t.Context(), dir)
-	require.ErrorContains(t, err, "has format 99, this Weir knows 1: run the newer version that wrote it")
+	require.ErrorContains(t, err, "has format 99, this Weir knows 2: run the newer version that wrote it")
 
 	broken := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(broken, StateFile), []byte("this is no database, but long enough to be taken for one ................................................"), 0o600))
@@ -59,6 +60,41 @@ func TestStateNewerOrDamaged(t *testing.T) {
 	require.ErrorContains(t, err, "is damaged")
 	_, err = ReadState(t.Context(), t.TempDir())
 	require.ErrorContains(t, err, "no state in")
+}
+
+// A state of the format before is copied, and then used as it is.
+func TestStateOfFormat1(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, StateFile)
+	db, err := sql.Open("sqlite", file)
+	require.NoError(t, err)
+	schema, _, found := strings.Cut(sqliteSchema, "-- Scans:")
+	require.True(t, found)
+	_, err = db.Exec(schema + `; INSERT INTO meta VALUES ('state_id', 'me'), ('generation', '7'); INSERT INTO listings VALUES ('acme', 'activities', 'here'); PRAGMA user_version = 1`)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	st, err := OpenState(t.Context(), dir)
+	require.NoError(t, err)
+	require.Equal(t, "me", st.ID())
+	require.Equal(t, int64(8), st.Generation())
+	cursor, err := st.Listing(t.Context(), StreamID{"acme", "activities"})
+	require.NoError(t, err)
+	require.Equal(t, sources.Cursor("here"), cursor)
+	_, err = st.Scan(t.Context(), scanStream)
+	require.NoError(t, err)
+	require.NoError(t, st.Close())
+
+	db, err = sql.Open("sqlite", file+".format1")
+	require.NoError(t, err)
+	var format, generation string
+	require.NoError(t, db.QueryRow("PRAGMA user_version").Scan(&format))
+	require.NoError(t, db.QueryRow("SELECT value FROM meta WHERE key = 'generation'").Scan(&generation))
+	require.Equal(t, "1 7", format+" "+generation)
+	require.NoError(t, db.Close())
+	info, err := os.Stat(file + ".format1")
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
 func TestLanesStartAgainUnderAnotherHint(t *testing.T) {
@@ -154,7 +190,7 @@ func TestSpoolDamage(t *testing.T) {
 	s, err := openSpool(dir, map[string]int64{})
 	require.NoError(t, err)
 	b := &Batch{ID: "b1"}
-	size, err := s.write("seg", []spooled{{b, schemas.Encoded{Head: []byte("head"), Body: []byte("body")}}})
+	size, err := s.write("seg", []spooled{{Batch: b, Encoded: schemas.Encoded{Head: []byte("head"), Body: []byte("body")}}})
 	require.NoError(t, err)
 	got, err := s.load(b)
 	require.NoError(t, err)

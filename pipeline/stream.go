@@ -37,6 +37,11 @@ type StreamOptions struct {
 	Parallel int  // lanes read at once
 	DropRaw  bool // send no raw column
 	Once     bool // one complete round, retrying what fails a few times
+
+	// Of scans.
+	FullEvery time.Duration                                   // between complete rounds; 0: the stream's
+	Identity  func(context.Context) (sources.Identity, error) // whom the vendor takes the credentials for; nil: not known
+	Filter    string                                          // what the configuration leaves out: another one sees something else
 }
 
 // StreamRun is a stream at work.
@@ -51,6 +56,7 @@ type StreamRun struct {
 	wake   chan struct{}
 	upkeep time.Time
 	runs   runLog
+	scan   *scan // of scans, else nil
 
 	mu      sync.Mutex
 	reading map[string]bool
@@ -65,6 +71,7 @@ type StreamStats struct {
 	BytesOut                                              atomic.Int64 // handed to the sinks, as spooled
 	LanesRead, LanesFailed, LanesParked                   atomic.Int64
 	Listed                                                atomic.Int64 // lanes new in a listing
+	Seen, Removed, Held, Stale                            atomic.Int64 // of scans: rows shown, removed, held at the last round's end, and older than what is known
 	CoveredTo                                             atomic.Int64 // milliseconds; 0 unknown
 }
 
@@ -92,6 +99,9 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 		r.tables = append(r.tables, t)
 	}
 	p.metrics.counts.Store(o.ID, r.Stats.Counts)
+	if o.Stream.Info.Shape == sources.Scan {
+		r.scan = newScan(r)
+	}
 	return r, nil
 }
 
@@ -100,6 +110,9 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 // unless Once gave up on them.
 func (r *StreamRun) Run(ctx context.Context) error {
 	ctx = httpx.WithCaller(ctx, &r.caller)
+	if r.scan != nil {
+		return r.scan.run(ctx)
+	}
 	for {
 		started := r.p.clock.Now()
 		err := r.round(ctx)
@@ -133,7 +146,7 @@ func poke(c chan struct{}) {
 
 func stopsStream(err error) bool {
 	switch fault.Of(err) {
-	case fault.Auth, fault.Forbidden, fault.Permanent:
+	case fault.Auth, fault.Forbidden, fault.NotLicensed, fault.Permanent:
 		return true
 	default:
 		return false
@@ -239,13 +252,8 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 }
 
 func (r *StreamRun) addLanes(ctx context.Context, page *sources.LanePage) error {
-	if len(page.Next) > sources.MaxCursor {
-		return fault.New(fault.Permanent, "listing %s: a cursor of %d bytes, at most %d are allowed", r.ID, len(page.Next), sources.MaxCursor)
-	}
-	for _, l := range page.Lanes {
-		if len(l.ID) > sources.MaxLaneID || len(l.Hint) > sources.MaxHint {
-			return fault.New(fault.Permanent, "listing %s: lane %.80q: its id or hint is too long", r.ID, l.ID)
-		}
+	if err := r.checkLanes(page); err != nil {
+		return err
 	}
 	r.Stats.Listed.Add(int64(len(page.Lanes)))
 	now := r.p.clock.Now()
@@ -255,6 +263,19 @@ func (r *StreamRun) addLanes(ctx context.Context, page *sources.LanePage) error 
 		}
 		return tx.SetListing(r.ID, page.Next)
 	})
+}
+
+// checkLanes refuses a page of a listing that the state would not take.
+func (r *StreamRun) checkLanes(page *sources.LanePage) error {
+	if len(page.Next) > sources.MaxCursor {
+		return fault.New(fault.Permanent, "listing %s: a cursor of %d bytes, at most %d are allowed", r.ID, len(page.Next), sources.MaxCursor)
+	}
+	for _, l := range page.Lanes {
+		if len(l.ID) > sources.MaxLaneID || len(l.Hint) > sources.MaxHint {
+			return fault.New(fault.Permanent, "listing %s: lane %.80q: its id or hint is too long", r.ID, l.ID)
+		}
+	}
+	return nil
 }
 
 // roomForLanes waits while many lanes are still to be read.

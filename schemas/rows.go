@@ -20,6 +20,12 @@ func (r *Rows) Len(t *Table) int {
 	return n
 }
 
+// grow appends an empty row.
+func (r *Rows) grow(t *Table) {
+	v := reflect.ValueOf(r).Elem().Field(t.rows)
+	v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+}
+
 // Reset removes all rows and keeps their memory.
 func (r *Rows) Reset() {
 	v := reflect.ValueOf(r).Elem()
@@ -27,6 +33,18 @@ func (r *Rows) Reset() {
 		f := v.Field(i)
 		f.Clear()
 		f.SetLen(0)
+	}
+}
+
+// DropRaw empties the column raw of all rows of a table that has one.
+func (r *Rows) DropRaw(t *Table) {
+	c := t.Column("raw")
+	if c == nil {
+		return
+	}
+	base, n := r.slice(t)
+	for i := range n {
+		*at[string](base, t.rowSize, c.offset, i) = ""
 	}
 }
 

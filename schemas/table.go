@@ -54,8 +54,9 @@ type Table struct {
 	arrow      *arrow.Schema
 	head       []byte // encoded schema message
 	rowSize    uintptr
-	rows       int // field of Rows
-	date       int // column, -1 for an envelope column
+	rows       int    // field of Rows
+	date       int    // column, -1 for an envelope column
+	copies     *Table // of an entity table: that of its snapshots
 }
 
 // Rows are rows of any tables, as a page brings them.
@@ -96,6 +97,9 @@ var envelope = []Column{
 	{Name: "batch_id", Type: String, Doc: "UUIDv7 of the batch that carried it"},
 }
 
+// diffColumns is the number of columns that Diff heads an entity row with.
+var diffColumns = reflect.TypeFor[Diff]().NumField()
+
 func init() {
 	rows := reflect.TypeFor[Rows]()
 	for i, t := range tables {
@@ -116,7 +120,27 @@ func init() {
 		}
 		t.arrow = arrowSchema(t)
 		t.head = encodeHead(t.arrow)
+		if t.Entity {
+			t.copies = t.snapshot()
+		}
 	}
+}
+
+// SnapshotSuffix is what the table of an entity table's snapshots is named by.
+const SnapshotSuffix = "_snapshot"
+
+// Snapshot returns the table that holds, for sinks of files, all of an entity
+// table's rows now and then: the same columns under another name. It is nil for
+// other tables, and not one of Tables.
+func (t *Table) Snapshot() *Table { return t.copies }
+
+func (t *Table) snapshot() *Table {
+	c := *t
+	c.Name += SnapshotSuffix
+	c.Doc = "all rows of " + t.Name + " at one time"
+	c.arrow = arrowSchema(&c)
+	c.head = encodeHead(c.arrow)
+	return &c
 }
 
 // columnsOf reads the declaration of a row struct.
@@ -179,11 +203,14 @@ func columnsOf(row reflect.Type, base uintptr) (out []Column) {
 // Tables returns all tables, in the order of the reference.
 func Tables() []*Table { return tables }
 
-// ByName returns a table, or nil.
+// ByName returns a table, or a table of snapshots, or nil.
 func ByName(name string) *Table {
 	for _, t := range tables {
-		if t.Name == name {
+		switch {
+		case t.Name == name:
 			return t
+		case t.copies != nil && t.copies.Name == name:
+			return t.copies
 		}
 	}
 	return nil

@@ -34,6 +34,12 @@ type Config interface {
 	Batching() Batching
 }
 
+// Snapshotter is a Config of a sink that wants all rows of the entity tables now
+// and then, in tables of their own (schemas.Table.Snapshot).
+type Snapshotter interface {
+	SnapshotEvery() time.Duration // 0: never
+}
+
 // Batching says when parts close. Drivers embed it in their config and set
 // their own defaults.
 type Batching struct {

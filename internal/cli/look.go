@@ -55,6 +55,9 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	t.Render()
 	fmt.Fprintln(c.out)
+	if err := c.scans(ctx, cfg, st); err != nil {
+		return err
+	}
 
 	waiting, err := st.PendingTotals(ctx)
 	if err != nil {
@@ -62,7 +65,7 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	t = newTable(c.out, "sink", "table", "rows waiting", "batches waiting", "parts open")
 	for _, s := range cfg.Sinks {
-		for _, tbl := range schemas.Tables() {
+		for _, tbl := range withSnapshots(schemas.Tables()) {
 			on, late := waiting[pipeline.Queue{Sink: s.Name, Table: tbl.Name}], waiting[pipeline.Queue{Sink: s.Name, Table: tbl.Name, Late: true}]
 			parts, err := st.OpenParts(ctx, s.Name, tbl.Name)
 			if err != nil {
@@ -101,6 +104,17 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	t.Render()
 	return nil
+}
+
+// withSnapshots adds the tables of snapshots.
+func withSnapshots(tables []*schemas.Table) (out []*schemas.Table) {
+	for _, t := range tables {
+		out = append(out, t)
+		if s := t.Snapshot(); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 type deadletterCmd struct {

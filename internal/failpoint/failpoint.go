@@ -9,8 +9,12 @@ package failpoint
 
 // Names of the points, in the order a row meets them.
 const (
+	StateCopy   = "state.copy"   // before a copy of an older state is in place
 	Listing     = "listing"      // while lanes are listed
 	Fetch       = "fetch"        // while a page is read
+	ScanBegin   = "scan.begin"   // before a round's beginning is committed
+	ScanRemove  = "scan.remove"  // before removals are committed
+	ScanEnd     = "scan.end"     // before a round's end is committed
 	SpoolWrite  = "spool.write"  // while a segment is written
 	SpoolSync   = "spool.sync"   // before its fsync
 	SpoolRename = "spool.rename" // before its rename

@@ -40,8 +40,8 @@ var Driver = &sinks.Driver{
 	Doc:  "a local directory of Parquet files",
 	Config: func() sinks.Config {
 		return &Config{
-			RawColumns: true,
-			Parts:      sinks.Batching{TargetSize: 128e6, MaxDelay: 5 * time.Minute, LateDelay: time.Hour},
+			RawColumns: true, Snapshots: 7 * 24 * time.Hour,
+			Parts: sinks.Batching{TargetSize: 128e6, MaxDelay: 5 * time.Minute, LateDelay: time.Hour},
 		}
 	},
 	Open: func(_ context.Context, env sinks.Env, cfg sinks.Config) (sinks.Sink, error) {
@@ -58,8 +58,14 @@ type Config struct {
 	Path          string         `key:"path,required" doc:"directory to write to; better not on the volume of data_dir" example:"/srv/lake"`
 	RawColumns    bool           `key:"raw_columns" doc:"write the column raw, the vendor's own record"`
 	GroupReadable bool           `key:"group_readable" doc:"let the directory's group read what is written: files 0640, folders 0750, instead of 0600 and 0700"`
+	Snapshots     time.Duration  `key:"snapshot_every" doc:"how often all rows of the entity tables are written to <table>_snapshot; 0s: never"`
 	Parts         sinks.Batching `key:",inline"`
 }
+
+var _ sinks.Snapshotter = (*Config)(nil)
+
+// SnapshotEvery implements sinks.Snapshotter.
+func (c *Config) SnapshotEvery() time.Duration { return c.Snapshots }
 
 // Batching implements sinks.Config.
 func (c *Config) Batching() sinks.Batching { return c.Parts }
@@ -67,6 +73,9 @@ func (c *Config) Batching() sinks.Batching { return c.Parts }
 // Validate implements setting.Struct.
 func (c *Config) Validate() []setting.KeyError {
 	errs := c.Parts.Validate()
+	if c.Snapshots < 0 || c.Snapshots > 366*24*time.Hour || c.Snapshots > 0 && c.Snapshots < time.Hour {
+		errs = append(errs, setting.KeyError{Key: "snapshot_every", Found: setting.FormatDuration(c.Snapshots), Accepted: "0s, or a duration from 1h to 366d"})
+	}
 	if c.Path != "" && !filepath.IsAbs(c.Path) {
 		errs = append(errs, setting.KeyError{Key: "path", Found: c.Path, Accepted: "an absolute directory"})
 	}

@@ -31,7 +31,9 @@ type ending struct {
 
 // finish ends a complete round: it decides what is gone. Every step may be
 // repeated, so being killed in between does no harm.
-func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error {
+//
+// whole says that the round has shown every row, but for those that stand.
+func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, whole bool) error {
 	r, now := s.r, s.p.clock.Now().UTC()
 	sight, err := s.sight(ctx)
 	if err != nil {
@@ -51,7 +53,9 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 		st.Copied[sink] = at
 	}
 	for _, sink := range s.st.Copies {
-		st.Copied[sink] = s.st.Started
+		if whole {
+			st.Copied[sink] = s.st.Started
+		}
 	}
 	st.Last = &LastRound{ID: st.ID, Started: st.Started, Ended: now, Sight: st.Sight}
 
@@ -108,15 +112,15 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 	}
 	r.Stats.Held.Store(held)
 	s.p.metrics.held.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(float64(held))
-	return s.end(ctx, run, lanes, st, again)
+	return s.end(ctx, run, lanes, st, again, whole)
 }
 
 // end commits the end of a round.
-func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool) error {
+func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool, whole bool) error {
 	r := s.r
 	run.listed(schemas.Time(st.Started.UnixMilli()))
 	var more []schemas.CollectionRun
-	if len(s.st.Copies) > 0 {
+	if whole && len(s.st.Copies) > 0 {
 		for _, t := range s.tables {
 			// A reader knows by this row that a snapshot is whole.
 			more = append(more, schemas.CollectionRun{
@@ -131,7 +135,7 @@ func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanS
 				return err
 			}
 			for _, sink := range s.st.Syncing[t.table.Name] {
-				if err := tx.SetSynced(sink, t.table.Name, r.ID.Instance, true); err != nil {
+				if err := tx.SetSynced(sink, t.table.Name, r.ID.Instance, whole); err != nil {
 					return err
 				}
 			}

@@ -77,15 +77,6 @@ func newScan(r *StreamRun) *scan {
 	return s
 }
 
-func (s *scan) table(name string) *scanTable {
-	for _, t := range s.tables {
-		if t.table.Name == name {
-			return t
-		}
-	}
-	return nil
-}
-
 // every is the interval between deltas, or between rounds where there are none.
 func (s *scan) every() time.Duration { return s.r.Every }
 

@@ -50,8 +50,9 @@ func BenchmarkUnchanged(b *testing.B) {
 	}
 	s := newScanSite(b, "one")
 	s.clock = clockwork.NewRealClock()
+	s.sinks["one"].drop = true
 	s.round(manyAccounts(n))
-	s.sinks["one"].take("accounts")
+	s.sinks["one"].drop = false
 	info, err := os.Stat(filepath.Join(s.dir, StateFile))
 	require.NoError(b, err)
 	var size KindSize

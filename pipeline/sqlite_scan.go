@@ -103,7 +103,7 @@ const baselineColumns = `id, key, lane, missed, flags, at, mapping, data`
 func scanBaseline(r *sql.Rows, more ...any) (b Baseline, err error) {
 	var id int64
 	var key, data sql.RawBytes
-	if err = r.Scan(append([]any{&id, &key, &b.Lane, &b.Missed, &b.Flags, &b.At, &b.Mapping, &data}, more...)...); err != nil {
+	if err := r.Scan(append([]any{&id, &key, &b.Lane, &b.Missed, &b.Flags, &b.At, &b.Mapping, &data}, more...)...); err != nil {
 		return b, err
 	}
 	b.Scope, b.Row = id>>scopeShift, id&rowMask

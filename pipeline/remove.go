@@ -31,9 +31,7 @@ type ending struct {
 
 // finish ends a complete round: it decides what is gone. Every step may be
 // repeated, so being killed in between does no harm.
-//
-// whole says that the round has shown every row, but for those that stand.
-func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, whole bool) error {
+func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, counts ScanCounts) error {
 	r, now := s.r, s.p.clock.Now().UTC()
 	sight, err := s.sight(ctx)
 	if err != nil {
@@ -46,6 +44,7 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, whole
 	if err != nil {
 		return err
 	}
+	whole := counts.Hidden == 0 // the round has shown every row, but for those that stand
 	st := s.st
 	st.Open, st.Syncing, st.Copies = false, nil, nil
 	st.Holds, st.Copied = map[string]Hold{}, map[string]time.Time{}
@@ -61,6 +60,9 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, whole
 
 	// Who looked, and whether it may be told from this what is gone.
 	may := removal{allowed: s.st.Last != nil && (r.Tenant == nil || r.tenant != "")}
+	if counts.Refused > 0 && !r.Stream.Info.Disjoint {
+		may.allowed = false // what is absent may have moved to where nobody may look
+	}
 	if last := s.st.Last; last != nil && !st.Sight.equal(last.Sight) {
 		may.allowed, may.blind = false, !st.Sight.covers(last.Sight)
 		if may.blind && st.Before == nil {

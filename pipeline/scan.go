@@ -290,7 +290,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 			err = why
 		}
 	case s.st.Listed && counts.Open == 0:
-		if err = s.finish(ctx, run, lanes, counts.Hidden == 0); err == nil && r.Once && counts.Refused > 0 {
+		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Refused > 0 {
 			err = s.refused(ctx, counts)
 		}
 	case s.st.Listed && counts.Open == counts.GivenUp:

@@ -16,7 +16,7 @@ func TestRefusedLane(t *testing.T) {
 	w := newWorld()
 	people(w, "a", 30)
 	people(w, "b", 30)
-	stream := w.stream(sources.StreamInfo{Name: "accounts", Shape: sources.Scan, Tables: []string{"accounts"}}, "lanes")
+	stream := w.stream(sources.StreamInfo{Disjoint: true})
 	s := newScanSite(t, "one")
 	s.round(stream)
 	require.Equal(t, w.all(), s.sinks["one"].fold())

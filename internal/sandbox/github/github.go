@@ -125,7 +125,7 @@ func (h *Handler) Config(base string) string {
 	var login string
 	h.view(func(s *org.State) { login = s.Name })
 	return "app: github\nbase_url: " + api + "\ngraphql_url: " + graph + "\nweb_url: " + base +
-		"\norg: " + login + "\ntoken: sandbox-token\n"
+		"\norg: " + login + "\nauth: {token: sandbox-token}\n"
 }
 
 // Truth implements sandbox.Handler.

@@ -79,6 +79,7 @@ type Pipeline struct {
 	room     *room
 	versions *versions
 	metrics  *metrics
+	builders *builders
 	seenKey  [16]byte
 	patience time.Duration
 	takeOver bool
@@ -131,6 +132,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
+	p.builders = newBuilders()
 	p.metrics = newMetrics(o.Metrics, p)
 	if err := p.loadMeta(ctx); err != nil {
 		return nil, err

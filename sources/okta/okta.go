@@ -62,7 +62,7 @@ var (
 	infoApps = sources.StreamInfo{
 		Name: "apps", Shape: sources.Scan, Tables: []string{tableApps},
 		Every: time.Hour, Mapping: 1,
-		Doc: "applications, active or not",
+		Doc: "applications, active or not, and API service integrations",
 	}
 	infoAppGrants = sources.StreamInfo{
 		Name: "app_grants", Shape: sources.Scan, Tables: []string{tableAppGrants},
@@ -248,7 +248,7 @@ func (s *session) Streams() []sources.Stream {
 		{Info: infoAccounts, Read: s.readAccounts, Delta: s.deltaAccounts, Ask: s.askAccount},
 		{Info: infoGroups, Lanes: s.groupLanes, Read: s.readGroups, Ask: s.askGroup},
 		{Info: infoPrivileges, Lanes: s.privilegeLanes, Read: s.readPrivileges},
-		{Info: infoApps, Read: s.readApps},
+		{Info: infoApps, Lanes: s.appLanes, Read: s.readApps},
 		{Info: infoAppGrants, Lanes: s.grantLanes, Read: s.readGrants},
 	}
 }

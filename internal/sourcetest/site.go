@@ -61,7 +61,7 @@ type SiteOptions struct {
 	History  time.Duration
 	Speed    int // of the clock; 0: 600
 	Extra    string
-	Tenant   string // name; "": acme
+	Tenant   string         // name; "": acme
 	Vendor   sandbox.Vendor // another rendering than the fixture's
 	// Wrap changes what passes between agent and sandbox.
 	Wrap func(http.Handler) http.Handler

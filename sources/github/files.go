@@ -45,7 +45,7 @@ func (s *session) repositoryLanes(ctx context.Context, c sources.Cursor) iter.Se
 
 // treeHint changes with what a repository's tree depends on.
 func treeHint(r *wireRepo) string {
-	return hash(r.PushedAt, r.DefaultBranch, r.FullName, visibility(r))
+	return schemas.HashID(r.PushedAt, r.DefaultBranch, r.FullName, visibility(r))
 }
 
 // Phases of a repository's lane. The repository's own row comes last, for who
@@ -107,7 +107,7 @@ func (s *session) repoPages(ctx context.Context, id string) step {
 			if reason := mapRepo(&f, repo, at.Flag, raw); reason != "" {
 				return at, false, fault.New(fault.BadData, "%s: %s", full, reason)
 			}
-			if at.ID != "" && f.Sharing == "private" {
+			if at.ID != "" && !at.Flag && f.Sharing != "public" {
 				f.NotAsked = []string{"sharing"}
 			}
 			page.Rows.Files = append(page.Rows.Files, f)

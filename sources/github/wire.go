@@ -165,6 +165,7 @@ type wireInstallation struct {
 type wireCredential struct {
 	Login        string   `json:"login"`
 	CredentialID scalar   `json:"credential_id"`
+	AuthorizedID scalar   `json:"authorized_credential_id"` // of the token or key itself
 	Type         string   `json:"credential_type"`
 	AuthorizedAt string   `json:"credential_authorized_at"`
 	AccessedAt   string   `json:"credential_accessed_at"`
@@ -177,7 +178,8 @@ type wireCredential struct {
 // wirePAT is a fine-grained personal access token with access to the
 // organization.
 type wirePAT struct {
-	ID          scalar                       `json:"id"`
+	ID          scalar                       `json:"id"` // of its access to the organization
+	TokenID     scalar                       `json:"token_id"`
 	Owner       wireUser                     `json:"owner"`
 	Selection   string                       `json:"repository_selection"`
 	Permissions map[string]map[string]string `json:"permissions"` // by organization, repository, other
@@ -196,6 +198,7 @@ type wireMember struct {
 }
 
 type memberNode struct {
+	ID             string   `json:"id"` // REST's node_id
 	DatabaseID     scalar   `json:"databaseId"`
 	Login          string   `json:"login"`
 	Name           string   `json:"name"`

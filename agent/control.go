@@ -112,7 +112,7 @@ func peer(c net.Conn) (uid uint32, err error) {
 	var cred *unix.Ucred
 	var cerr error
 	err = raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err = errors.Join(err, cerr); err != nil {
+	if err := errors.Join(err, cerr); err != nil {
 		return 0, err
 	}
 	return cred.Uid, nil

@@ -31,7 +31,7 @@ type ending struct {
 
 // finish ends a complete round: it decides what is gone. Every step may be
 // repeated, so being killed in between does no harm.
-func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error {
+func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, counts ScanCounts) error {
 	r, now := s.r, s.p.clock.Now().UTC()
 	sight, err := s.sight(ctx)
 	if err != nil {
@@ -44,6 +44,7 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 	if err != nil {
 		return err
 	}
+	whole := counts.Hidden == 0 // the round has shown every row, but for those that stand
 	st := s.st
 	st.Open, st.Syncing, st.Copies = false, nil, nil
 	st.Holds, st.Copied = map[string]Hold{}, map[string]time.Time{}
@@ -51,12 +52,17 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 		st.Copied[sink] = at
 	}
 	for _, sink := range s.st.Copies {
-		st.Copied[sink] = s.st.Started
+		if whole {
+			st.Copied[sink] = s.st.Started
+		}
 	}
 	st.Last = &LastRound{ID: st.ID, Started: st.Started, Ended: now, Sight: st.Sight}
 
 	// Who looked, and whether it may be told from this what is gone.
 	may := removal{allowed: s.st.Last != nil && (r.Tenant == nil || r.tenant != "")}
+	if counts.Refused > 0 && !r.Stream.Info.Disjoint {
+		may.allowed = false // what is absent may have moved to where nobody may look
+	}
 	if last := s.st.Last; last != nil && !st.Sight.equal(last.Sight) {
 		may.allowed, may.blind = false, !st.Sight.covers(last.Sight)
 		if may.blind && st.Before == nil {
@@ -108,15 +114,15 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts) error
 	}
 	r.Stats.Held.Store(held)
 	s.p.metrics.held.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(float64(held))
-	return s.end(ctx, run, lanes, st, again)
+	return s.end(ctx, run, lanes, st, again, whole)
 }
 
 // end commits the end of a round.
-func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool) error {
+func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool, whole bool) error {
 	r := s.r
 	run.listed(schemas.Time(st.Started.UnixMilli()))
 	var more []schemas.CollectionRun
-	if len(s.st.Copies) > 0 {
+	if whole && len(s.st.Copies) > 0 {
 		for _, t := range s.tables {
 			// A reader knows by this row that a snapshot is whole.
 			more = append(more, schemas.CollectionRun{
@@ -131,7 +137,7 @@ func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanS
 				return err
 			}
 			for _, sink := range s.st.Syncing[t.table.Name] {
-				if err := tx.SetSynced(sink, t.table.Name, r.ID.Instance, true); err != nil {
+				if err := tx.SetSynced(sink, t.table.Name, r.ID.Instance, whole); err != nil {
 					return err
 				}
 			}
@@ -157,6 +163,7 @@ func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanS
 		return err
 	}
 	s.st = st
+	r.caughtUp()
 	for _, t := range s.tables {
 		t.seen.clear()
 		if err := s.address(ctx, t); err != nil {

@@ -77,15 +77,6 @@ func newScan(r *StreamRun) *scan {
 	return s
 }
 
-func (s *scan) table(name string) *scanTable {
-	for _, t := range s.tables {
-		if t.table.Name == name {
-			return t
-		}
-	}
-	return nil
-}
-
 // every is the interval between deltas, or between rounds where there are none.
 func (s *scan) every() time.Duration { return s.r.Every }
 
@@ -284,7 +275,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 	if cerr != nil {
 		return next, errors.Join(err, cerr)
 	}
-	lanes := LaneCounts{Open: counts.Open, Failing: counts.Failing, Done: counts.Listed - counts.Open}
+	lanes := LaneCounts{Open: counts.Open, Failing: counts.Failing + counts.Refused, Done: counts.Listed - counts.Open - counts.Refused}
 	for status, n := range map[string]int64{"open": lanes.Open, "done": lanes.Done, "failing": lanes.Failing} {
 		s.p.metrics.lanes.WithLabelValues(r.ID.Instance, r.ID.Stream, status).Set(float64(n))
 	}
@@ -293,8 +284,15 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 		return next, errors.Join(err, r.runs.end(ctx, run, lanes, err))
 	case !s.st.Open:
 		err = r.runs.end(ctx, run, lanes, nil)
+	case s.st.Listed && counts.Open == 0 && counts.Refused > 0 && counts.Refused == counts.Listed:
+		why := s.refused(ctx, counts)
+		if err = s.giveUp(ctx, why); err == nil {
+			err = why
+		}
 	case s.st.Listed && counts.Open == 0:
-		err = s.finish(ctx, run, lanes)
+		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Refused > 0 {
+			err = s.refused(ctx, counts)
+		}
 	case s.st.Listed && counts.Open == counts.GivenUp:
 		why := s.failing(ctx, counts)
 		if err = s.giveUp(ctx, why); err == nil && r.Once {
@@ -329,6 +327,17 @@ func (s *scan) failing(ctx context.Context, counts ScanCounts) error {
 		}
 	}
 	return errors.Join(fmt.Errorf("%d lanes could not be read", counts.GivenUp), err)
+}
+
+// refused words which lanes the credentials do not allow.
+func (s *scan) refused(ctx context.Context, counts ScanCounts) error {
+	lanes, err := s.p.state.LaneErrors(ctx, 1000)
+	for _, l := range lanes {
+		if l.StreamID == s.r.ID && (l.Class == string(fault.Forbidden) || l.Class == string(fault.NotLicensed)) {
+			return errors.Join(fault.New(fault.Class(l.Class), "%d of %d lanes are refused, such as %q: %s", counts.Refused, counts.Listed, l.Lane.ID, l.Error), err)
+		}
+	}
+	return errors.Join(fault.New(fault.Forbidden, "%d of %d lanes are refused", counts.Refused, counts.Listed), err)
 }
 
 // roundDue says when the next round begins.

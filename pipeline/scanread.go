@@ -271,7 +271,22 @@ func (s *scan) fail(l reading, err error) (chan error, error) {
 		due = &l.DeltaDue
 	}
 	switch class {
-	case fault.Auth, fault.Forbidden, fault.NotLicensed, fault.Permanent:
+	case fault.Forbidden, fault.NotLicensed:
+		if r.Stream.Lanes == nil {
+			return nil, fmt.Errorf("reading %s, lane %q: %w", r.ID, l.Lane.ID, err)
+		}
+		// One part of the stream is refused: the round goes on without it, its
+		// rows stand, and the next round asks again.
+		r.Stats.LanesFailed.Add(1)
+		l.Fails++
+		if l.delta {
+			l.DeltaDue = now.Add(maxLaneWait)
+		} else {
+			l.Cursor, l.ReadHint, l.Done = "", "", s.st.Round
+		}
+		s.p.log.Warn("lane is refused; the others go on", "instance", r.ID.Instance, "stream", r.ID.Stream, "lane", l.Lane.ID, "error", err)
+		return s.submitLane(l), nil
+	case fault.Auth, fault.Permanent:
 		return nil, fmt.Errorf("reading %s, lane %q: %w", r.ID, l.Lane.ID, err)
 	case fault.Expired:
 		if l.delta { // read it anew, now

@@ -115,5 +115,10 @@ func WriteClickHouse(w io.Writer, database string) error {
 			return err
 		}
 	}
+	for _, v := range ClickHouseViews() {
+		if _, err := fmt.Fprintf(w, "\n%s;\n", v.DDL(database)); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -79,8 +80,7 @@ func (r *rotatingFile) open() error {
 		}
 	}
 	if err != nil {
-		f.Close()
-		return err
+		return errors.Join(err, f.Close())
 	}
 	r.f, r.size = f, info.Size()
 	return nil

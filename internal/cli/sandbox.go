@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,7 +39,11 @@ func (r *sandboxCmd) Run(c *console) error {
 		return usageError{fmt.Errorf("weir: sandbox: %w", err)}
 	}
 	if r.PrintConfig {
-		text, err := s.Config("http://" + r.Listen)
+		dir, err := filepath.Abs("weir-sandbox")
+		if err != nil {
+			return err
+		}
+		text, err := s.Config("http://"+r.Listen, dir)
 		if err == nil {
 			_, err = fmt.Fprint(c.out, text)
 		}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,6 +24,9 @@ func TestSandboxPrintConfig(t *testing.T) {
 		require.Contains(t, out.String(), "  beta-"+v.App+":\n")
 		require.Contains(t, out.String(), "http://127.0.0.1:9999/"+v.App+"/acme")
 	}
+	name := filepath.Join(t.TempDir(), "weir.yaml")
+	require.NoError(t, os.WriteFile(name, out.Bytes(), 0o600))
+	require.Equal(t, exitOK, Main([]string{"check", "-c", name}, &out, &errs), "what it prints is a configuration: %s", errs.String())
 }
 
 func TestSandboxRefuses(t *testing.T) {

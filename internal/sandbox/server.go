@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -232,16 +233,17 @@ func (s *Server) each(fn func(*Tenant)) {
 }
 
 // Config returns a complete configuration of an agent that collects all that
-// the named tenants have. The root is the server's URL.
-func (s *Server) Config(root string) (string, error) {
+// the named tenants have. The root is the server's URL; state and lake are
+// below dir.
+func (s *Server) Config(root, dir string) (string, error) {
 	var b strings.Builder
-	b.WriteString(`# Collects from a sandbox: weir sandbox
+	fmt.Fprintf(&b, `# Collects from a sandbox: weir sandbox
 agent:
-  data_dir: ./weir-sandbox/data
+  data_dir: %q
 sinks:
-  lake: {type: parquet, path: ./weir-sandbox/lake}
+  lake: {type: parquet, path: %q}
 instances:
-`)
+`, path.Join(dir, "data"), path.Join(dir, "lake"))
 	for _, name := range s.o.Tenants {
 		for _, v := range s.o.Vendors {
 			t, err := s.tenant(v.App, name, root)

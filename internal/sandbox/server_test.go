@@ -153,7 +153,7 @@ func TestTruth(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	s := start(t, "doc: x")
-	c, err := s.Config("http://127.0.0.1:8490")
+	c, err := s.Config("http://127.0.0.1:8490", "/tmp/x")
 	require.NoError(t, err)
 	require.Contains(t, c, "instances:\n  acme-toy:\n    app: toy\n    base_url: http://127.0.0.1:8490/toy/acme\n")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,49 @@ func (s *sink) Prepare(ctx context.Context, tables []*schemas.Table) error {
 			return err
 		}
 		s.setDoubt(t.Name, true)
+	}
+	for _, v := range schemas.ClickHouseViews() {
+		if err := s.makeView(ctx, v, tables); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeView makes a view whose tables are all there, or makes an older one of
+// ours anew. What is not ours is left alone, and refused.
+func (s *sink) makeView(ctx context.Context, v schemas.ClickHouseView, tables []*schemas.Table) error {
+	for _, name := range v.Tables {
+		if !slices.ContainsFunc(tables, func(t *schemas.Table) bool { return t.Name == name }) {
+			return nil
+		}
+	}
+	db, err := s.db()
+	if err != nil {
+		return err
+	}
+	rows, err := db.Query(ctx, "SELECT engine, comment FROM system.tables WHERE database = ? AND name = ?", s.cfg.Database, v.Name)
+	if err != nil {
+		return fmt.Errorf("looking for the view %s: %w", v.Name, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var engine, comment string
+		if err := rows.Scan(&engine, &comment); err != nil {
+			return fmt.Errorf("looking for the view %s: %w", v.Name, err)
+		}
+		if engine != "View" || !strings.HasPrefix(comment, schemas.ViewComment) {
+			return fault.New(fault.Permanent, "%s is there already, with the engine %s, and Weir did not make it: Weir keeps a view of that name. Rename yours, or give this sink a database of its own", s.table(v.Name), engine)
+		}
+		if comment == v.Comment() {
+			return nil
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("looking for the view %s: %w", v.Name, err)
+	}
+	if err := s.exec(ctx, v.DDL(s.cfg.Database)); err != nil {
+		return fmt.Errorf("making the view %s: %w", v.Name, err)
 	}
 	return nil
 }

@@ -497,8 +497,8 @@ func TestProxyAndCA(t *testing.T) {
 		mine, buf, _ := w.(http.Hijacker).Hijack()
 		_, _ = mine.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
 		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = io.Copy(conn, buf); conn.Close() })
-		wg.Go(func() { _, _ = io.Copy(mine, conn); mine.Close() })
+		wg.Go(func() { _, _ = io.Copy(conn, buf); _ = conn.Close() })
+		wg.Go(func() { _, _ = io.Copy(mine, conn); _ = mine.Close() })
 		wg.Wait()
 	}))
 	defer proxy.Close()

@@ -65,9 +65,7 @@ type span struct{ from, to int }
 
 func (r *Response) yield(spans []span, err error, yield func(jsontext.Value, error) bool) {
 	if err != nil {
-		if !errors.Is(err, errShape) {
-			err = notJSON(r)
-		} else if !jsontext.Value(r.Body).IsValid(lenient, lenientUTF8) {
+		if !errors.Is(err, errShape) || !jsontext.Value(r.Body).IsValid(lenient, lenientUTF8) {
 			err = notJSON(r)
 		} else {
 			err = fault.New(fault.BadData, "%s: the answer has an unexpected shape: %w", r.Endpoint, err)
@@ -99,13 +97,9 @@ func array(d *jsontext.Decoder) ([]span, error) {
 	}
 	spans := make([]span, 0, typicalPage)
 	for {
-		switch d.PeekKind() {
-		case ']':
+		if kind := d.PeekKind(); kind == ']' || kind == jsontext.KindInvalid {
 			_, err := d.ReadToken()
 			return spans, err
-		case 0:
-			_, err := d.ReadToken()
-			return nil, err
 		}
 		v, err := d.ReadValue()
 		if err != nil {

@@ -41,7 +41,7 @@ func (r *redactor) register(values ...string) {
 	defer r.mu.Unlock()
 	before := len(r.values)
 	for _, v := range values {
-		if len(v) < minSecret || strings.Trim(v, removed) == "" {
+		if len(v) < minSecret || strings.Trim(v, "*") == "" {
 			continue
 		}
 		for _, s := range spellings(v) {

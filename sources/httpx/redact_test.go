@@ -90,7 +90,7 @@ func FuzzSecretsStayHidden(f *testing.F) {
 		f.Add(s, 0)
 	}
 	f.Fuzz(func(t *testing.T, secret string, status int) {
-		if len(secret) < minSecret || strings.Trim(secret, removed) == "" || strings.ContainsRune(secret, 0xfffd) {
+		if len(secret) < minSecret || strings.Trim(secret, "*") == "" || strings.ContainsRune(secret, 0xfffd) {
 			return
 		}
 		const another = "Kx7Qz9Wv3"

@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"weir/internal/fault"
+	"weir/sources"
+)
+
+// One lane that the credentials do not allow costs nobody else anything: the
+// others' rows come and go, its own stand, and it comes back by itself.
+func TestRefusedLane(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 30)
+	people(w, "b", 30)
+	stream := w.stream(sources.StreamInfo{Disjoint: true})
+	s := newScanSite(t, "one")
+	s.round(stream)
+	require.Equal(t, w.all(), s.sinks["one"].fold())
+
+	refuse := func(lanes ...string) {
+		w.fault = func(what, lane, _ string) error {
+			for _, l := range lanes {
+				if what == "read" && lane == l {
+					return fault.New(fault.Forbidden, "the scope b is missing")
+				}
+			}
+			return nil
+		}
+	}
+	refuse("b")
+	w.del("a", "a-003")
+	w.set("a", "a-new", "new")
+	w.del("b", "b-003") // cannot be seen
+	s.add("two")
+	for range 3 {
+		_, err := s.once(stream)
+		require.Equal(t, fault.Forbidden, fault.Of(err))
+		require.ErrorContains(t, err, `1 of 2 lanes are refused, such as "b"`)
+		require.ErrorContains(t, err, "the scope b is missing")
+	}
+	one := s.sinks["one"].fold()
+	require.NotContains(t, one, "a-003", "its absence is proved without b")
+	require.Contains(t, one, "a-new")
+	require.Contains(t, one, "b-003", "who cannot look cannot say that it is gone")
+	require.Len(t, one, 60)
+	require.Len(t, s.sinks["two"].fold(), 30, "the rows of b cannot be shown")
+
+	refuse()
+	s.round(stream)
+	s.round(stream)
+	s.round(stream)
+	require.Equal(t, w.all(), s.sinks["one"].fold())
+	require.Equal(t, w.all(), s.sinks["two"].fold(), "a new sink is not done before it has had the rows of b")
+
+	refuse("a", "b")
+	_, err := s.once(stream)
+	require.Equal(t, fault.Forbidden, fault.Of(err))
+	require.Equal(t, w.all(), s.sinks["one"].fold())
+}

@@ -274,7 +274,7 @@ func collaboratorGrant(w *wireUser, raw string) (g grant, reason string) {
 	if w.ID == "" {
 		return g, "a collaborator without id"
 	}
-	g = grant{id: string(w.ID), kind: "account", role: repoRole(w.RoleName), admin: w.Permissions["admin"], raw: raw}
+	g = grant{id: string(w.ID), kind: "account", role: repoRole(w.RoleName), admin: w.Permissions["admin"] == "true", raw: raw}
 	if g.role == "" {
 		g.role = strongest(w.Permissions)
 	}
@@ -283,9 +283,9 @@ func collaboratorGrant(w *wireUser, raw string) (g grant, reason string) {
 
 // strongest is the role that a set of permissions stands for, where an older
 // server names none.
-func strongest(permissions map[string]bool) string {
+func strongest(permissions map[string]scalar) string {
 	for _, r := range []string{"admin", "maintain", "push", "triage", "pull"} {
-		if permissions[r] {
+		if permissions[r] == "true" {
 			return repoRole(r)
 		}
 	}
@@ -443,10 +443,12 @@ func mapInstallation(rows *schemas.Rows, w *wireInstallation, raw string) (reaso
 }
 
 // levels writes permissions as "key:level", sorted.
-func levels(permissions map[string]string) []string {
+func levels(permissions map[string]scalar) []string {
 	out := make([]string, 0, len(permissions))
 	for _, k := range slices.Sorted(maps.Keys(permissions)) {
-		out = append(out, k+":"+permissions[k])
+		if level := string(permissions[k]); level != "" {
+			out = append(out, k+":"+level)
+		}
 	}
 	return out
 }

@@ -55,7 +55,12 @@ func withToken() sourcetest.Fixture {
 			"repositories/roles": {"admin:org"},
 		},
 		Secrets: []string{sandboxgithub.TokenValid},
-		Words:   []string{"action", "operation_type", "programmatic_access_type"},
+		Unjoined: map[string]string{
+			"app app":        "where GitHub names no app, the kind of token stands for it",
+			"target app":     "OAuth apps are told by no list",
+			"target account": "an invitation to an address does not tell its account; a failed sign-in may name nobody",
+		},
+		Words: []string{"action", "operation_type", "programmatic_access_type"},
 	}
 }
 

@@ -61,8 +61,8 @@ type wireUser struct {
 	Inherited bool   `json:"inherited"` // comes from a child team
 
 	// Of collaborators.
-	RoleName    string          `json:"role_name"`
-	Permissions map[string]bool `json:"permissions"`
+	RoleName    string            `json:"role_name"`
+	Permissions map[string]scalar `json:"permissions"`
 
 	// Of organization roles.
 	Assignment    string     `json:"assignment"` // direct indirect mixed
@@ -155,7 +155,7 @@ type wireInstallation struct {
 	AppID       scalar            `json:"app_id"`
 	AppSlug     string            `json:"app_slug"`
 	ClientID    string            `json:"client_id"`
-	Permissions map[string]string `json:"permissions"`
+	Permissions map[string]scalar `json:"permissions"`
 	Selection   string            `json:"repository_selection"` // all selected
 	CreatedAt   string            `json:"created_at"`
 	SuspendedAt string            `json:"suspended_at"`
@@ -182,7 +182,7 @@ type wirePAT struct {
 	TokenID     scalar                       `json:"token_id"`
 	Owner       wireUser                     `json:"owner"`
 	Selection   string                       `json:"repository_selection"`
-	Permissions map[string]map[string]string `json:"permissions"` // by organization, repository, other
+	Permissions map[string]map[string]scalar `json:"permissions"` // by organization, repository, other
 	GrantedAt   string                       `json:"access_granted_at"`
 	TokenName   string                       `json:"token_name"`
 	Expired     bool                         `json:"token_expired"`

@@ -75,6 +75,9 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 		l.Status = LaneDone
 	case !page.More:
 		l.Due = now.Add(r.Every)
+		if r.Stream.Lanes == nil {
+			r.mark.Store(int64(page.Watermark))
+		}
 	}
 	r.count(page, n)
 	r.Stats.BytesOut.Add(int64(ch.bytes()))

@@ -12,7 +12,7 @@ type metrics struct {
 	rows, duplicates, conflicts, unproven, late, rejected, timesReplaced *prometheus.CounterVec // by instance, stream
 	pages, parked, errors                                                *prometheus.CounterVec
 	counts                                                               callsCollector // calls to vendors
-	lag, lanes, held                                                     *prometheus.GaugeVec
+	lag, caughtUp, lanes, held                                           *prometheus.GaugeVec
 	sinkRows, sinkBytes, parts                                           *prometheus.CounterVec // by sink, table
 	sinkErrors                                                           *prometheus.CounterVec // by sink, class
 	partSeconds                                                          *prometheus.HistogramVec
@@ -43,6 +43,7 @@ func newMetrics(r prometheus.Registerer, p *Pipeline) *metrics {
 		parked:        counter("lanes_parked_total", "Lanes parked because their object is bad.", of...),
 		errors:        counter("source_errors_total", "Errors of reading, by class.", append(of, "class")...),
 		lag:           gauge("lag_seconds", "Age of the time up to which the stream is complete.", of...),
+		caughtUp:      gauge("caught_up_timestamp_seconds", "When the stream last had all that its vendor shows.", of...),
 		lanes:         gauge("lanes", "Lanes by status.", append(of, "status")...),
 		held:          gauge("removals_held", "Rows whose removal waits for weir scan accept or reject.", of...),
 		sinkRows:      counter("delivered_rows_total", "Rows delivered.", "sink", "table"),

@@ -163,6 +163,7 @@ func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanS
 		return err
 	}
 	s.st = st
+	r.caughtUp()
 	for _, t := range s.tables {
 		t.seen.clear()
 		if err := s.address(ctx, t); err != nil {

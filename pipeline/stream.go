@@ -55,6 +55,7 @@ type StreamRun struct {
 	Stats  StreamStats
 	wake   chan struct{}
 	upkeep time.Time
+	mark   atomic.Int64 // a single lane's watermark, once this round has read it to its end; 0 before
 	runs   runLog
 	scan   *scan // of scans, else nil
 
@@ -161,7 +162,14 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if r.Once {
+		// What an earlier run has given up on is tried again.
+		if err := r.p.committer.update(ctx, func(tx Tx) error { return tx.ReviveLogLanes(r.ID, r.p.clock.Now()) }); err != nil {
+			return err
+		}
+	}
 	run := r.runs.begin()
+	r.mark.Store(0)
 	found := make(chan struct{}, 1)
 	var listed atomic.Bool
 	g, gctx := errgroup.WithContext(ctx)
@@ -189,8 +197,14 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 	if err == nil && r.Once && counts.Open > 0 && counts.Failing > 0 {
 		err = r.failing(ctx, counts)
 	}
+	if r.Stream.Lanes == nil {
+		run.coveredTo = schemas.Time(r.mark.Load())
+	}
 	if e := r.runs.end(ctx, run, counts, err); e != nil {
 		err = errors.Join(err, e)
+	}
+	if err == nil && counts.Failing == 0 {
+		r.caughtUp()
 	}
 	for status, n := range map[string]int64{"open": counts.Open, "done": counts.Done, "parked": counts.Parked, "failing": counts.Failing} {
 		r.p.metrics.lanes.WithLabelValues(r.ID.Instance, r.ID.Stream, status).Set(float64(n))
@@ -199,6 +213,11 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 		return err // what a listing not finished may show again is not forgotten
 	}
 	return r.maintain(ctx)
+}
+
+// caughtUp tells that the stream has all that its vendor shows.
+func (r *StreamRun) caughtUp() {
+	r.p.metrics.caughtUp.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(float64(r.p.clock.Now().UnixMilli()) / 1000)
 }
 
 // failing words what a single run leaves unread.

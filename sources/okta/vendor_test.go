@@ -49,7 +49,7 @@ type vendor struct {
 }
 
 func newVendor(t *testing.T, script func(r *http.Request) answer) *vendor {
-	v := &vendor{t: t, script: script, clock: testclock.Fast(noon, 1000)}
+	v := &vendor{t: t, script: script, clock: testclock.Fast(noon, 50)}
 	v.server = httptest.NewServer(v)
 	t.Cleanup(v.server.Close)
 	return v

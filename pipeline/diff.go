@@ -68,6 +68,7 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 		}
 	}
 	c.n.rejected = int64(len(c.dead))
+	l.rejected = l.rejected || len(c.dead) > 0
 	s.advance(l, page, c.now)
 	s.r.count(page, c.n)
 	s.r.Stats.BytesOut.Add(int64(c.ch.bytes()))

@@ -16,7 +16,8 @@ import (
 // reading is one lane being read: in full, or its delta.
 type reading struct {
 	ScanLane
-	delta bool
+	delta    bool
+	rejected bool // a record could not be mapped
 }
 
 // read lists what is not listed yet, and reads lanes and deltas as they fall
@@ -131,7 +132,7 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 				}
 			default:
 				s.reading[l.Num] = true
-				out = append(out, reading{l, delta})
+				out = append(out, reading{ScanLane: l, delta: delta})
 			}
 		}
 	}
@@ -253,9 +254,12 @@ func (s *scan) advance(l *reading, page *sources.Page, now time.Time) {
 		l.Cursor, l.Due, l.Done = "", now, s.st.Round
 		l.Delta, l.DeltaDue = page.Delta, now.Add(s.every())
 		l.ReadHint, l.ReadAt = l.Lane.Hint, now
-		if s.st.Open {
+		switch {
+		case l.rejected:
+			l.ReadHint = "" // what could not be mapped may be any row: all stand
+		case s.st.Open:
 			l.Read = s.st.Round
-		} else {
+		default:
 			l.ReadHint = "" // read anew between rounds: what it did not show is still to be judged
 		}
 	}

@@ -46,6 +46,10 @@ func (t *sqliteTx) AddLanes(s StreamID, lanes []sources.Lane, now time.Time) err
 	return nil
 }
 
+func (t *sqliteTx) ReviveLogLanes(s StreamID, now time.Time) error {
+	return t.exec(`UPDATE lanes SET fails = 0, due = min(due, ?) WHERE instance = ? AND stream = ? AND status = 0 AND fails > 0`, now.UnixMilli(), s.Instance, s.Stream)
+}
+
 func (t *sqliteTx) SetLane(u LaneUpdate) error {
 	// A lane listed anew under another hint since it was read is left to start
 	// again.

@@ -79,6 +79,8 @@ type Tx interface {
 	// changed: then it starts again.
 	AddLanes(s StreamID, lanes []sources.Lane, now time.Time) error
 	SetLane(u LaneUpdate) error
+	// ReviveLogLanes forgets the failures of a stream's open lanes.
+	ReviveLogLanes(s StreamID, now time.Time) error
 	// ForgetLanes removes lanes done before the given time.
 	ForgetLanes(s StreamID, doneBefore time.Time) (int64, error)
 

@@ -162,6 +162,12 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if r.Once {
+		// What an earlier run has given up on is tried again.
+		if err := r.p.committer.update(ctx, func(tx Tx) error { return tx.ReviveLogLanes(r.ID, r.p.clock.Now()) }); err != nil {
+			return err
+		}
+	}
 	run := r.runs.begin()
 	r.mark.Store(0)
 	found := make(chan struct{}, 1)

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -100,16 +102,11 @@ var activities = schemas.ByName(schemas.TableActivities)
 func malformed(t *testing.T, f *Fixture) {
 	for _, bad := range []any{map[string]any{"weir": "nonsense"}, "text", json.Number("7"), nil, []any{}} {
 		var replaced atomic.Int64
-		site := f.NewSite(t, SiteOptions{People: few, Wrap: Answers(func(r *http.Request, v any) any {
-			if list, ok := v.([]any); ok && len(list) > 2 {
-				if _, ok := list[1].(map[string]any); ok {
-					list[1] = bad
-					replaced.Add(1)
-				}
-			}
-			return v
-		})})
-		site.Once()
+		site := f.NewSite(t, SiteOptions{People: few, Wrap: spoil(bad, &replaced)})
+		// A listing that cannot be understood as a whole does not complete.
+		if err := site.Run(t.Context(), site.Config(), true); err != nil {
+			require.ErrorContains(t, err, "listing ")
+		}
 		require.Positive(t, replaced.Load())
 		require.NotEmpty(t, site.DeadLetters(), "what could not be mapped is kept: %v", bad)
 		truth := site.Truth()
@@ -126,6 +123,31 @@ func malformed(t *testing.T, f *Fixture) {
 		require.LessOrEqual(t, missing, int(replaced.Load()), "%v: neighbours were lost", bad)
 		require.NotEmpty(t, got)
 	}
+	// A record that turns bad is not gone.
+	site := f.NewSite(t, SiteOptions{People: few})
+	site.Once()
+	site.Wrap(spoil(map[string]any{"weir": "nonsense"}, new(atomic.Int64)))
+	for range 3 {
+		site.Clock.Skip(25 * time.Hour)
+		_ = site.Run(t.Context(), site.Config(), true)
+	}
+	require.Zero(t, site.changes("lake")["removed"])
+	site.Wrap(nil)
+	site.fullRound()
+	site.Equal("lake")
+}
+
+// spoil returns a wrapper that replaces the second of each list's records.
+func spoil(bad any, replaced *atomic.Int64) func(http.Handler) http.Handler {
+	return Answers(func(_ *http.Request, v any) any {
+		if list, ok := v.([]any); ok && len(list) > 2 {
+			if _, ok := list[1].(map[string]any); ok {
+				list[1] = bad
+				replaced.Add(1)
+			}
+		}
+		return v
+	})
 }
 
 // Historian is a sandbox's Handler that knows what has been there.
@@ -169,8 +191,8 @@ func joins(t *testing.T, f *Fixture) {
 			counts[what+" "+kind] = c
 		}
 		switch {
-		case known[kind+"\x1f"+id] || id == "" && known[kind+"\x1f"+names[0]]:
-			c.joined++
+		case known[kind+"\x1f"+id] || slices.ContainsFunc(names, func(n string) bool { return known[kind+"\x1f"+n] }):
+			c.joined++ // by id, alias or e-mail
 		case gone(site.Tenant, kind, id, names...):
 			c.gone++
 		default:

@@ -45,7 +45,8 @@ type Site struct {
 	URL     string // of the sandbox
 	dir     string
 	tenant  string
-	extra   string // YAML lines of the instance
+	config  string // YAML lines of the instance: of the fixture or the sandbox
+	extra   string // and more of them
 	debug   bool
 	log     syncBuffer
 	dump    syncBuffer
@@ -60,6 +61,7 @@ type SiteOptions struct {
 	History  time.Duration
 	Speed    int // of the clock; 0: 600
 	Extra    string
+	Tenant   string         // name; "": acme
 	Vendor   sandbox.Vendor // another rendering than the fixture's
 	// Wrap changes what passes between agent and sandbox.
 	Wrap func(http.Handler) http.Handler
@@ -80,7 +82,7 @@ func (f *Fixture) NewSite(t testing.TB, o SiteOptions) *Site {
 	if o.Vendor.App == "" {
 		o.Vendor = f.Vendor
 	}
-	s := &Site{t: t, f: f, Clock: testclock.Fast(start, o.Speed), dir: t.TempDir(), tenant: "acme", extra: o.Extra}
+	s := &Site{t: t, f: f, Clock: testclock.Fast(start, o.Speed), dir: t.TempDir(), tenant: cmp.Or(o.Tenant, "acme"), extra: o.Extra}
 	scenario, err := sandbox.LoadScenario(cmp.Or(o.Scenario, "none"))
 	require.NoError(t, err)
 	s.Sandbox, err = sandbox.New(sandbox.Options{
@@ -97,6 +99,10 @@ func (f *Fixture) NewSite(t testing.TB, o SiteOptions) *Site {
 	s.Tenant, err = s.Sandbox.Tenant(f.Connector.App, s.tenant, s.URL)
 	require.NoError(t, err)
 	s.Tenant.World.Freeze()
+	s.config = s.Tenant.Handler().Config(s.Tenant.Base)
+	if f.Settings != nil {
+		s.config = f.Settings(t, s.Tenant)
+	}
 	return s
 }
 
@@ -124,7 +130,7 @@ func (s *Site) Config(lakes ...string) *configs.Config {
 		fmt.Fprintf(&b, "  %s: {type: parquet, path: %q}\n", l, s.Lake(l))
 	}
 	fmt.Fprintf(&b, "instances:\n  %s:\n", s.Instance())
-	settings := s.Tenant.Handler().Config(s.Tenant.Base) + "\n" + s.f.Config + "\n" + s.extra
+	settings := s.config + "\n" + s.f.Config + "\n" + s.extra
 	for line := range strings.Lines(settings) {
 		if strings.TrimSpace(line) != "" {
 			fmt.Fprintf(&b, "    %s\n", strings.TrimRight(line, "\n"))

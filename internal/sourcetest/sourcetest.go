@@ -27,8 +27,12 @@ type Fixture struct {
 	Connector *sources.Connector
 	Vendor    sandbox.Vendor
 	Config    string // YAML lines of the instance, beside the sandbox's own
-	// Scopes are the scopes, in the sandbox's words, that each stream needs
-	// and no other stream does: taking them away must stop that stream alone.
+	// Settings are YAML lines of an instance that connects to a tenant, in
+	// place of the sandbox's own; nil: those.
+	Settings func(t testing.TB, tenant *sandbox.Tenant) string
+	// Scopes are the scopes, in the sandbox's words, that a stream, or a part of
+	// one, needs and no other stream does, by capability: taking them away must
+	// stop that stream alone.
 	Scopes map[string][]string
 	// Unjoined are references of activities that name no entity, with the
 	// reason, by "column kind": "target role".
@@ -58,8 +62,8 @@ type test struct {
 	run  func(*testing.T, *Fixture)
 }
 
-// Run runs the suite.
-func Run(t *testing.T, f Fixture) {
+// Run runs the suite, or those of its tests that are named.
+func Run(t *testing.T, f Fixture, only ...string) {
 	tests := []test{
 		{"declares what it is", declares},
 		{"collects the truth, and nothing the second time", collects},
@@ -85,7 +89,13 @@ func Run(t *testing.T, f Fixture) {
 		require.True(t, slices.ContainsFunc(tests, func(x test) bool { return x.name == name }), "no such test to skip: %q", name)
 		require.NotEmpty(t, reason)
 	}
+	for _, name := range only {
+		require.True(t, slices.ContainsFunc(tests, func(x test) bool { return x.name == name }), "no such test: %q", name)
+	}
 	for _, x := range tests {
+		if len(only) > 0 && !slices.Contains(only, x.name) {
+			continue
+		}
 		t.Run(x.name, func(t *testing.T) {
 			if reason, ok := f.Skip[x.name]; ok {
 				t.Skip("exempt: " + reason)
@@ -344,14 +354,16 @@ func (s *Site) fullRound() {
 }
 
 func late(t *testing.T, f *Fixture) {
-	site := f.NewSite(t, SiteOptions{People: 200, Scenario: "late", Speed: 2000})
+	site := f.NewSite(t, SiteOptions{People: 200, Scenario: "late", Speed: 2000, Events: 100, History: 12 * time.Hour})
 	site.Once()
 	first := len(site.Log("lake", schemas.TableActivities))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	cfg := site.Config()
 	go func() { done <- site.Run(ctx, cfg, false) }()
-	<-site.Clock.After(26 * time.Hour) // what is late has come, and a day's sweep has passed
+	<-site.Clock.After(time.Hour) // what is late has come
+	site.Clock.Skip(24 * time.Hour)
+	<-site.Clock.After(2 * time.Hour) // and a day's sweep has passed
 	cancel()
 	require.NoError(t, <-done)
 	require.Greater(t, len(site.Log("lake", schemas.TableActivities)), first, "some were late")
@@ -384,13 +396,14 @@ func scopes(t *testing.T, f *Fixture) {
 	require.NotEmpty(t, f.Scopes)
 	site := f.NewSite(t, SiteOptions{People: few})
 	site.Once()
-	for _, stream := range sortedKeys(f.Scopes) {
-		site.Tenant.TakeScopes(f.Scopes[stream]...)
+	for _, capability := range sortedKeys(f.Scopes) {
+		stream, _, _ := strings.Cut(capability, "/")
+		site.Tenant.TakeScopes(f.Scopes[capability]...)
 		err := site.Run(t.Context(), site.Config(), true)
-		require.Error(t, err, "%s is refused", stream)
-		require.Equal(t, fault.Forbidden, fault.Of(site.Session().Probe(t.Context(), stream)), stream)
-		for other := range f.Scopes {
-			if other != stream {
+		require.Error(t, err, "%s is refused", capability)
+		require.Equal(t, fault.Forbidden, fault.Of(site.Session().Probe(t.Context(), capability)), capability)
+		for _, s := range f.Connector.Streams {
+			if other := s.Name; other != stream {
 				require.NotContains(t, err.Error(), site.Instance()+"/"+other+":", "only %s is refused", stream)
 			}
 		}
@@ -398,7 +411,7 @@ func scopes(t *testing.T, f *Fixture) {
 		site.Equal("lake")
 		site.Tenant.TakeScopes()
 		site.Once()
-		require.NoError(t, site.Session().Probe(t.Context(), stream))
+		require.NoError(t, site.Session().Probe(t.Context(), capability))
 	}
 	site.fullRound()
 	site.Equal("lake")

@@ -74,6 +74,10 @@ func (t *Tokens) Token(ctx context.Context) (Token, error) {
 	return next, err
 }
 
+// Renew returns a new token, whatever the present one: with the rights that there
+// are now.
+func (t *Tokens) Renew(ctx context.Context) (Token, error) { return t.fly(ctx) }
+
 // Authorize implements httpx.Authorizer.
 func (t *Tokens) Authorize(ctx context.Context, r *http.Request) error {
 	tok, err := t.Token(ctx)

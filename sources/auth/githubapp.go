@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 	"net/http"
 	"strconv"
@@ -45,7 +46,8 @@ const (
 // NewGitHubApp returns an authorizer. It makes no request, but reads the key,
 // so that a wrong one shows at once.
 //
-// Token.Permissions are the installation's.
+// Token.Permissions are the installation's, and repository_selection: which
+// repositories it reaches, all or selected.
 func NewGitHubApp(c GitHubApp) (*Tokens, error) {
 	client, err := c.HTTP.Client(httpx.Config{BaseURL: c.BaseURL, Header: c.Header, MaxBody: 1 << 20, Timeout: 30 * time.Second, Classify: func(r *httpx.Response) error {
 		switch {
@@ -103,9 +105,10 @@ func (i *installation) mint(ctx context.Context) (Token, error) {
 		return Token{}, fault.New(fault.Auth, "the GitHub App %s has no installation %s: it was removed, or belongs to another App", i.ClientID, id)
 	}
 	var body struct {
-		Token       string            `json:"token"`
-		ExpiresAt   time.Time         `json:"expires_at"`
-		Permissions map[string]string `json:"permissions"`
+		Token       string                    `json:"token"`
+		ExpiresAt   time.Time                 `json:"expires_at"`
+		Permissions map[string]jsontext.Value `json:"permissions"`
+		Selection   string                    `json:"repository_selection"` // all selected
 	}
 	if err := httpx.Decode(r, &body); err != nil {
 		return Token{}, err
@@ -113,7 +116,17 @@ func (i *installation) mint(ctx context.Context) (Token, error) {
 	if body.Token == "" || strings.ContainsFunc(body.Token, notInHeader) {
 		return Token{}, fault.New(fault.BadData, "%s: the answer holds no token", r.Endpoint)
 	}
-	return Token{Access: body.Token, Type: "Bearer", Expires: i.local(r, body.ExpiresAt), Permissions: body.Permissions}, nil
+	tok := Token{Access: body.Token, Type: "Bearer", Expires: i.local(r, body.ExpiresAt), Permissions: map[string]string{}}
+	for name, v := range body.Permissions {
+		var level string
+		if json.Unmarshal(v, &level) == nil {
+			tok.Permissions[name] = level
+		}
+	}
+	if body.Selection != "" {
+		tok.Permissions["repository_selection"] = body.Selection
+	}
+	return tok, nil
 }
 
 // local is a time of the vendor's by the agent's clock.

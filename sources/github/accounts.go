@@ -93,7 +93,7 @@ func noLane(l sources.Lane) error { return fault.New(fault.BadData, "github has 
 
 // The first page is asked for without after, which GraphQL takes as null.
 const (
-	membersQuery = `query($org:String!,$first:Int!,$after:String){organization(login:$org){membersWithRole(first:$first,after:$after){pageInfo{hasNextPage endCursor} edges{role hasTwoFactorEnabled node{databaseId login name email company createdAt updatedAt organizationVerifiedDomainEmails(login:$org)}}}}}`
+	membersQuery = `query($org:String!,$first:Int!,$after:String){organization(login:$org){membersWithRole(first:$first,after:$after){pageInfo{hasNextPage endCursor} edges{role hasTwoFactorEnabled node{id databaseId login name email company createdAt updatedAt organizationVerifiedDomainEmails(login:$org)}}}}}`
 
 	identitiesQuery = `query($org:String!,$first:Int!,$after:String){organization(login:$org){samlIdentityProvider{externalIdentities(first:$first,after:$after,membersOnly:true){pageInfo{hasNextPage endCursor} nodes{guid samlIdentity{nameId username emails{value}} scimIdentity{username emails{value}} user{login databaseId}}}}}}`
 )

@@ -56,12 +56,8 @@ func (s *session) installationPages(ctx context.Context) step {
 		if err := httpx.Decode(r, &body); err != nil {
 			return at, false, err
 		}
-		o, err := s.organization(ctx, orgFresh)
-		if err != nil {
-			return at, false, err
-		}
 		each(list{elements: body.Installations}, page, "an installation", func(w *wireInstallation, raw string) string {
-			return mapInstallation(page.Rows, w, o.Login, raw)
+			return mapInstallation(page.Rows, w, raw)
 		})
 		link, err := s.next(r, path)
 		return place{Link: link}, link == "", err
@@ -125,13 +121,9 @@ func (s *session) patPages(ctx context.Context) step {
 		if err != nil {
 			return at, false, part(partPATs, err)
 		}
-		o, err := s.organization(ctx, orgFresh)
-		if err != nil {
-			return at, false, err
-		}
 		each(l, page, "a token", func(w *wirePAT, raw string) string {
 			var g schemas.AppGrant
-			reason := mapPAT(&g, w, o.Login, raw)
+			reason := mapPAT(&g, w, raw)
 			if reason == "" {
 				page.Rows.AppGrants = append(page.Rows.AppGrants, g)
 			}

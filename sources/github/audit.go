@@ -49,6 +49,10 @@ type wireAuditMembers struct {
 	RequestID       scalar       `json:"request_id"`
 	RequestMethod   scalar       `json:"request_method"`
 	StatusCode      scalar       `json:"status_code"`
+	Visibility      scalar       `json:"visibility"`
+	OldVisibility   scalar       `json:"previous_visibility"`
+	Permission      scalar       `json:"permission"`
+	OldPermission   scalar       `json:"old_permission"`
 	TransportNumber scalar       `json:"transport_protocol"`
 }
 
@@ -124,6 +128,10 @@ func (w *wireAudit) fill() {
 		{&m.RequestID, &d.RequestID},
 		{&m.RequestMethod, &d.RequestMethod},
 		{&m.StatusCode, &d.StatusCode},
+		{&m.Visibility, &d.Visibility},
+		{&m.OldVisibility, &d.OldVisibility},
+		{&m.Permission, &d.Permission},
+		{&m.OldPermission, &d.OldPermission},
 		{&m.TransportNumber, &d.TransportNumber},
 	} {
 		if *p[0] == "" {
@@ -175,7 +183,7 @@ func (m *auditMapper) event(a *schemas.Activity, e jsontext.Value) (reason strin
 		ScopeID: first(string(w.Org), string(w.Business)), Raw: string(e),
 	}
 	if a.EventID == "" {
-		a.EventID = hash(string(w.Timestamp), string(w.Action), string(w.ActorID), string(w.UserID), first(string(w.Repo), string(w.Repository)),
+		a.EventID = schemas.HashID(string(w.Timestamp), string(w.Action), string(w.ActorID), string(w.UserID), first(string(w.Repo), string(w.Repository)),
 			string(w.Org), string(w.UserAgent), string(w.TransportNumber))
 	}
 	if a.Time == 0 {
@@ -191,6 +199,7 @@ func (m *auditMapper) event(a *schemas.Activity, e jsontext.Value) (reason strin
 		a.ErrorCode = code
 	}
 	m.targets(a, w)
+	m.changes(a, w)
 	classifyEvent(a, w)
 	return ""
 }
@@ -243,26 +252,30 @@ func known(id scalar) string {
 func actor(a *schemas.Activity, w *wireAudit) {
 	a.ActorName = string(w.Actor)
 	a.ActorID = first(known(w.ActorID), a.ActorName) // a login is an alias of its account
+	app, isApp := strings.CutSuffix(a.ActorName, botLogin)
+	if isApp {
+		a.ActorID = a.ActorName // an App has no account: its login is an alias of the app
+	}
 	if isAddress(string(w.NameID)) {
 		a.ActorEmail = strings.ToLower(string(w.NameID))
 	}
 	switch {
-	case a.ActorID == "" && isGit(a.Action):
-		a.ActorKind = "anonymous" // a clone of a public repository
+	case a.ActorID == "" && (isGit(a.Action) || isSignIn(a.Action)):
+		a.ActorKind = "anonymous" // a clone of a public repository, or nobody's login
 	case a.ActorID == "":
 		a.ActorKind = "system"
 	case w.ActorIsBot == "true":
 		a.ActorKind = "bot"
 	case strings.Contains(string(w.AccessType), "GitHub App"):
 		a.ActorKind = "service"
-	case strings.HasSuffix(a.ActorName, botLogin):
+	case isApp:
 		a.ActorKind = "bot"
 	default:
 		a.ActorKind = "human"
 	}
 	a.CredentialID = credential(w)
 	a.ClientAppID = first(string(w.OAuthAppID), string(w.OAuthApp), string(w.Integration))
-	if app, ok := strings.CutSuffix(a.ActorName, botLogin); ok && a.ClientAppID == "" {
+	if isApp && a.ClientAppID == "" {
 		a.ClientAppID = app // a GitHub App acts under its own login
 	}
 	a.ClientAppName = first(string(w.OAuthApp), string(w.Integration), string(w.AccessType))
@@ -277,10 +290,10 @@ func credential(w *wireAudit) string {
 	switch t := strings.ToLower(string(w.AccessType)); {
 	case strings.Contains(t, "fine-grained"):
 		return "pat:" + id
-	case strings.Contains(t, "personal access token"), strings.Contains(t, "oauth"):
-		return "cred:" + id
+	case strings.Contains(t, "server-to-server"):
+		return "" // an installation's token lives for an hour and is no entity
 	}
-	return "" // a GitHub App's token lives for an hour and is no entity
+	return "token:" + id
 }
 
 func failed(w *wireAudit) bool {
@@ -290,7 +303,7 @@ func failed(w *wireAudit) bool {
 }
 
 // targets sets what it was done to: the account, repository, team or other
-// thing, then the organization and enterprise that it was done in.
+// things; the organization or enterprise only where nothing else is named.
 func (m *auditMapper) targets(a *schemas.Activity, w *wireAudit) {
 	type target struct{ id, name, kind string }
 	repo := first(string(w.Repo), string(w.Repository))
@@ -299,7 +312,7 @@ func (m *auditMapper) targets(a *schemas.Activity, w *wireAudit) {
 		{first(known(w.RepoID), repo), repo, "repository"},
 		{string(w.Team), string(w.Team), "group"},
 		{string(w.BlockedUser), string(w.BlockedUser), "account"},
-		{known(w.HookID), known(w.HookID), "other"},
+		{known(w.HookID), "", "other"},
 		{string(w.Integration), string(w.Integration), "app"},
 		{first(known(w.OAuthAppID), string(w.OAuthApp)), string(w.OAuthApp), "app"},
 		{first(known(w.OrgID), string(w.Org)), string(w.Org), "org"},
@@ -307,7 +320,7 @@ func (m *auditMapper) targets(a *schemas.Activity, w *wireAudit) {
 	}
 	var n int
 	for _, t := range all {
-		if t.id != "" {
+		if t.id != "" && (n == 0 || t.kind != "org") {
 			all[n] = t
 			n++
 		}
@@ -332,4 +345,36 @@ func (m *auditMapper) targets(a *schemas.Activity, w *wireAudit) {
 	a.TargetKinds = m.list(from)
 	a.TargetCount = int32(n)
 	a.TargetID, a.TargetName, a.TargetKind = all[0].id, all[0].name, all[0].kind
+}
+
+// changes sets what changed, where the event tells.
+func (m *auditMapper) changes(a *schemas.Activity, w *wireAudit) {
+	all := [...]struct{ name, old, to string }{
+		{"visibility", string(w.OldVisibility), string(w.Visibility)},
+		{"permission", string(w.OldPermission), string(w.Permission)},
+	}
+	told := all[:0]
+	for _, c := range all {
+		if c.old != "" || c.to != "" {
+			told = append(told, c)
+		}
+	}
+	if len(told) == 0 {
+		return
+	}
+	from := len(m.strings)
+	for _, c := range told {
+		m.strings = append(m.strings, c.name)
+	}
+	a.ChangeNames = m.list(from)
+	from = len(m.strings)
+	for _, c := range told {
+		m.strings = append(m.strings, c.old)
+	}
+	a.ChangeOld = m.list(from)
+	from = len(m.strings)
+	for _, c := range told {
+		m.strings = append(m.strings, c.to)
+	}
+	a.ChangeNew = m.list(from)
 }

@@ -159,7 +159,7 @@ func (s *session) appIdentity(ctx context.Context) (sources.Identity, error) {
 	if !ok {
 		return sources.Identity{}, fault.New(fault.Permanent, "github: no installation")
 	}
-	t, err := tokens.Token(ctx)
+	t, err := tokens.Renew(ctx) // rights may have changed since the present one
 	if err != nil {
 		return sources.Identity{}, err
 	}
@@ -337,8 +337,12 @@ func (s *session) probeRepository(ctx context.Context, capability string, one ur
 		}
 		return err
 	}
-	_, err = s.rest.Do(ctx, &httpx.Request{
-		Path: httpx.P("/repos/{owner}/{repo}/collaborators", owner, name), Query: url.Values{"affiliation": {"outside"}, "per_page": {"1"}},
-	})
-	return err
+	for _, l := range repoListings {
+		q := url.Values{"per_page": {"1"}}
+		maps.Copy(q, l.query)
+		if _, err := s.rest.Do(ctx, &httpx.Request{Path: httpx.P(l.template, owner, name), Query: q}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

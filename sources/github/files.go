@@ -19,10 +19,10 @@ import (
 // behind the place that has been read.
 func (s *session) repositoryLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
 	p := httpx.P("/orgs/{org}/repos", s.cfg.Org)
-	return s.laneList(c, func(at place) (*sources.LanePage, string, error) {
+	return s.laneList(c, func(at place) (*sources.LanePage, list, error) {
 		l, err := s.page(ctx, p, url.Values{"type": {"all"}}, at.Link)
 		if err != nil {
-			return nil, "", err
+			return nil, list{}, err
 		}
 		lp := &sources.LanePage{}
 		if at.Link == "" {
@@ -31,7 +31,8 @@ func (s *session) repositoryLanes(ctx context.Context, c sources.Cursor) iter.Se
 		for _, e := range l.elements {
 			var r wireRepo
 			if err := decode(e, &r); err != nil || r.ID == "" || !strings.Contains(r.FullName, "/") {
-				return nil, "", fault.New(fault.Transient, "%s: an element is no repository", p)
+				l.strange++
+				continue
 			}
 			s.remember(s.repos, string(r.ID), r.FullName)
 			lp.Lanes = append(lp.Lanes, sources.Lane{ID: repoLane + string(r.ID)})
@@ -39,13 +40,13 @@ func (s *session) repositoryLanes(ctx context.Context, c sources.Cursor) iter.Se
 				lp.Lanes = append(lp.Lanes, sources.Lane{ID: treeLane + string(r.ID), Hint: treeHint(&r)})
 			}
 		}
-		return lp, l.link, nil
+		return lp, l, nil
 	})
 }
 
 // treeHint changes with what a repository's tree depends on.
 func treeHint(r *wireRepo) string {
-	return hash(r.PushedAt, r.DefaultBranch, r.FullName, visibility(r))
+	return schemas.HashID(r.PushedAt, r.DefaultBranch, r.FullName, visibility(r))
 }
 
 // Phases of a repository's lane. The repository's own row comes last, for who
@@ -84,7 +85,7 @@ func (s *session) repoName(ctx context.Context, id string) (full, owner, name st
 func (s *session) repoPages(ctx context.Context, id string) step {
 	return func(page *sources.Page, at place) (place, bool, error) {
 		if at.Phase == repoFailed {
-			return at, false, fault.New(fault.BadData, "%s: %s", partAccess, at.ID)
+			return at, false, fault.New(fault.Forbidden, "%s: %s", partAccess, at.ID)
 		}
 		full, owner, name, err := s.repoName(ctx, id)
 		if err != nil {
@@ -107,7 +108,7 @@ func (s *session) repoPages(ctx context.Context, id string) step {
 			if reason := mapRepo(&f, repo, at.Flag, raw); reason != "" {
 				return at, false, fault.New(fault.BadData, "%s: %s", full, reason)
 			}
-			if at.ID != "" && f.Sharing == "private" {
+			if at.ID != "" && !at.Flag && f.Sharing != "public" {
 				f.NotAsked = []string{"sharing"}
 			}
 			page.Rows.Files = append(page.Rows.Files, f)
@@ -138,7 +139,9 @@ func (s *session) repoPages(ctx context.Context, id string) step {
 // organization have it, or are invited.
 func addAccess(page *sources.Page, repo *repoRef, phase int, l list) (external bool) {
 	switch phase {
-	case repoOutside, repoDirect:
+	case repoOutside: // direct has them too
+		return len(l.elements) > 0
+	case repoDirect:
 		each(l, page, "a collaborator", func(w *wireUser, raw string) string {
 			g, reason := collaboratorGrant(w, raw)
 			if reason == "" {
@@ -146,7 +149,6 @@ func addAccess(page *sources.Page, repo *repoRef, phase int, l list) (external b
 			}
 			return reason
 		})
-		return phase == repoOutside && len(l.elements) > 0
 	case repoTeams:
 		each(l, page, "a team", func(w *wireTeam, raw string) string {
 			g, reason := teamGrant(w, raw)

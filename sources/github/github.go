@@ -42,17 +42,17 @@ var Connector = &sources.Connector{
 		},
 		{
 			Name: streamGroups, Shape: sources.Scan, Tables: []string{"groups", "group_members"},
-			Every: 6 * time.Hour, Mapping: 1,
+			Every: 6 * time.Hour, Disjoint: true, Mapping: 1,
 			Doc: "teams, their own members and their child teams",
 		},
 		{
 			Name: streamRepositories, Shape: sources.Scan, Tables: []string{"privileges", "files", "file_permissions"},
-			Every: 12 * time.Hour, FullEvery: 7 * 24 * time.Hour, Mapping: 1,
+			Every: 12 * time.Hour, FullEvery: 7 * 24 * time.Hour, Disjoint: true, Mapping: 1,
 			Doc: "who may do what: owners, base permission and roles of the organization; repositories with their collaborators, teams and deploy keys; with files.trees also their files",
 		},
 		{
 			Name: streamGrants, Shape: sources.Scan, Tables: []string{"apps", "app_grants"},
-			Every: 6 * time.Hour, Mapping: 1,
+			Every: 6 * time.Hour, Disjoint: true, Mapping: 1,
 			Doc: "GitHub Apps installed, credentials authorized for single sign-on, fine-grained personal access tokens",
 		},
 	},
@@ -73,6 +73,7 @@ var Connector = &sources.Connector{
 		"There is no list of the OAuth apps that members have authorized: apps are the GitHub Apps installed. Authorizations show as activities and, with SAML, as authorized credentials.",
 		"Fine-grained personal access tokens are listed for GitHub Apps only.",
 		"With GitHub Enterprise Server, tokens and keys that only a site administrator may list are not collected.",
+		"With Enterprise Server, whether an account is suspended is not told by the lists; versions that do not tell a team member's role count inherited members as the team's own.",
 		"Accounts' suspension with Enterprise Managed Users lives in SCIM, which is not read: such accounts leave the members' list.",
 		"A team's inherited members are written once, at the child team that they belong to.",
 	},

@@ -22,27 +22,29 @@ func (s *session) teamsPath() httpx.Path { return httpx.P("/orgs/{org}/teams", s
 
 // groupLanes implements sources.Stream.Lanes.
 func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
-	return s.laneList(c, func(at place) (*sources.LanePage, string, error) {
+	return s.laneList(c, func(at place) (*sources.LanePage, list, error) {
 		l, err := s.page(ctx, s.teamsPath(), allTeams, at.Link)
 		if err != nil {
-			return nil, "", err
+			return nil, list{}, err
 		}
 		p := &sources.LanePage{}
 		for _, e := range l.elements {
 			var t wireTeam
 			if err := decode(e, &t); err != nil || t.ID == "" || t.Slug == "" {
-				return nil, "", fault.New(fault.Transient, "%s: an element is no team", s.teamsPath())
+				l.strange++
+				continue
 			}
 			s.remember(s.teams, string(t.ID), t.Slug)
 			p.Lanes = append(p.Lanes, sources.Lane{ID: teamLane + string(t.ID)})
 		}
-		return p, l.link, nil
+		return p, l, nil
 	})
 }
 
 // laneList yields the pages of a listing of lanes. read returns a page's lanes
-// and the link to the next.
-func (s *session) laneList(c sources.Cursor, read func(at place) (*sources.LanePage, string, error)) iter.Seq2[*sources.LanePage, error] {
+// and where the next is. With elements that are not understood the listing shows
+// the others, but does not complete: what is not in it may exist.
+func (s *session) laneList(c sources.Cursor, read func(at place) (*sources.LanePage, list, error)) iter.Seq2[*sources.LanePage, error] {
 	return func(yield func(*sources.LanePage, error) bool) {
 		at, err := parsePlace(c)
 		if err != nil {
@@ -50,16 +52,21 @@ func (s *session) laneList(c sources.Cursor, read func(at place) (*sources.LaneP
 			return
 		}
 		for {
-			p, link, err := read(at)
+			p, l, err := read(at)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if p.Complete = link == ""; !p.Complete {
-				at = place{Link: link}
+			at = place{Link: l.link, N: at.N + l.strange}
+			strange := l.link == "" && at.N > 0
+			if p.Complete = l.link == "" && !strange; l.link != "" {
 				p.Next = at.cursor()
 			}
 			if !yield(p, nil) || p.Complete {
+				return
+			}
+			if strange {
+				yield(nil, fault.New(fault.Transient, "%d elements of the list are not what they should be: nothing is removed", at.N))
 				return
 			}
 		}

@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -85,6 +86,7 @@ func (s *session) next(r *httpx.Response, path httpx.Path) (string, error) {
 type list struct {
 	elements []jsontext.Value
 	link     string // of the next page
+	strange  int    // elements that are not understood
 }
 
 // page asks for one page of a listing that is a bare array.
@@ -139,17 +141,8 @@ func each[T any](l list, page *sources.Page, what string, add func(v *T, raw str
 	}
 }
 
-// part makes of an error in a part of a stream one that concerns the part
-// alone: without the right for it, or where GitHub does not have it, its lane
-// fails and its rows stand, and the stream's other lanes go on.
-func part(name string, err error) error {
-	switch fault.Of(err) {
-	case fault.Forbidden, fault.NotLicensed:
-		return fault.New(fault.BadData, "%s: %w", name, err)
-	default:
-		return err
-	}
-}
+// part names the part of a stream that an error is about.
+func part(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
 
 // absent reports whether an answer of 404 to a listing means that the
 // organization has no such thing, not that a right is missing. kind is what the

@@ -1,8 +1,6 @@
 package github
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"mime"
 	"net/url"
@@ -103,7 +101,7 @@ func mapMember(a *schemas.Account, w *wireMember, id identity, raw string) (reas
 		return "a member without databaseId"
 	}
 	*a = schemas.Account{
-		AccountID: string(n.DatabaseID), AliasIDs: compact(n.Login), Login: n.Login, DisplayName: n.Name, OrgUnit: n.Company,
+		AccountID: string(n.DatabaseID), AliasIDs: compact(n.Login, n.ID), Login: n.Login, DisplayName: n.Name, OrgUnit: n.Company,
 		Status: "active", Kind: accountKind(n.Login, "", "human"), External: schemas.Some(false),
 		CreatedAt: when(n.CreatedAt), ModifiedAt: when(n.UpdatedAt), Raw: raw,
 	}
@@ -172,16 +170,7 @@ func mapTeamMember(m *schemas.GroupMember, w *wireUser, team, listRole string) (
 
 // privilegeID is the key of a privilege: a hash of what it is.
 func privilegeID(p *schemas.Privilege) string {
-	return hash(p.PrincipalID, p.RoleID, p.Scope, p.Via, p.ViaID, p.Condition)
-}
-
-// hash is a stable id of several values.
-func hash(values ...string) string {
-	h := sha256.New()
-	for _, v := range values {
-		h.Write([]byte(strconv.Itoa(len(v)) + ":" + v))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return schemas.HashID(p.PrincipalID, p.RoleID, p.Scope, p.Via, p.ViaID, p.Condition)
 }
 
 func privilege(p schemas.Privilege) schemas.Privilege {
@@ -206,15 +195,14 @@ func ownerPrivilege(w *wireUser, org, raw string) schemas.Privilege {
 }
 
 // basePrivilege is what every member may do in every repository: its principal
-// is the organization itself, and it has an id of its own, for the role is told
-// to owners only.
+// is the organization itself. The role is no part of its id: there is one base
+// permission, and only owners are told which.
 func basePrivilege(o *wireOrg, raw string) (schemas.Privilege, bool) {
 	role := repoRole(o.BasePermission)
 	if role == "none" {
 		return schemas.Privilege{}, false
 	}
 	p := privilege(schemas.Privilege{PrincipalID: string(o.ID), PrincipalKind: "group", Scope: o.Login, ScopeKind: scopeOrg, Raw: raw})
-	p.PrivilegeID = "base:" + string(o.ID)
 	if role == "" {
 		p.NotAsked = []string{"role_id", "role_name", "privileged"}
 		return p, true
@@ -286,7 +274,7 @@ func collaboratorGrant(w *wireUser, raw string) (g grant, reason string) {
 	if w.ID == "" {
 		return g, "a collaborator without id"
 	}
-	g = grant{id: string(w.ID), kind: "account", role: repoRole(w.RoleName), admin: w.Permissions["admin"], raw: raw}
+	g = grant{id: string(w.ID), kind: "account", role: repoRole(w.RoleName), admin: w.Permissions["admin"] == "true", raw: raw}
 	if g.role == "" {
 		g.role = strongest(w.Permissions)
 	}
@@ -295,9 +283,9 @@ func collaboratorGrant(w *wireUser, raw string) (g grant, reason string) {
 
 // strongest is the role that a set of permissions stands for, where an older
 // server names none.
-func strongest(permissions map[string]bool) string {
+func strongest(permissions map[string]scalar) string {
 	for _, r := range []string{"admin", "maintain", "push", "triage", "pull"} {
-		if permissions[r] {
+		if permissions[r] == "true" {
 			return repoRole(r)
 		}
 	}
@@ -320,7 +308,7 @@ func mapDeployKey(p *schemas.FilePermission, w *wireKey, repo *repoRef, raw stri
 		return "a deploy key without id"
 	}
 	*p = schemas.FilePermission{
-		FileID: repo.fileID(), PermissionID: "key:" + string(w.ID), GranteeID: string(w.ID), GranteeKind: "link", Role: "write", LinkScope: "deploy_key",
+		FileID: repo.fileID(), PermissionID: "link:" + string(w.ID), GranteeID: string(w.ID), GranteeKind: "link", Role: "write", LinkScope: "deploy_key",
 		Inherited: schemas.Some(false), LastUsedAt: when(w.LastUsed), Raw: raw,
 	}
 	if w.ReadOnly {
@@ -343,7 +331,7 @@ func mapRepo(f *schemas.File, w *wireRepo, external bool, raw string) (reason st
 	}
 	*f = schemas.File{
 		FileID: string(w.ID) + ":", AliasIDs: compact(string(w.ID), w.FullName, w.NodeID), Kind: "container", Name: w.Name, Path: w.FullName,
-		ContainerID: string(w.ID), ContainerName: w.FullName, ContainerKind: "repository", OwnerID: string(w.Owner.ID),
+		ContainerID: string(w.ID) + ":", ContainerName: w.FullName, ContainerKind: "repository", OwnerID: string(w.Owner.ID),
 		CreatedAt: when(w.CreatedAt), ModifiedAt: when(w.PushedAt), Trashed: schemas.Some(false), WebURL: w.HTMLURL,
 		Sharing: sharing(w, external), Raw: raw,
 	}
@@ -377,7 +365,7 @@ func visibility(w *wireRepo) string {
 func audience(w *wireRepo, o *wireOrg) (out []schemas.FilePermission) {
 	file := string(w.ID) + ":"
 	if role := repoRole(o.BasePermission); role != "none" {
-		p := schemas.FilePermission{FileID: file, PermissionID: "org:" + string(o.ID), GranteeID: string(o.ID), GranteeKind: "domain", Role: role, Inherited: schemas.Some(true)}
+		p := schemas.FilePermission{FileID: file, PermissionID: "domain:" + string(o.ID), GranteeID: string(o.ID), GranteeKind: "domain", Role: role, Inherited: schemas.Some(true)}
 		if role == "" { // told to owners only
 			p.NotAsked = []string{"role"}
 		}
@@ -407,7 +395,7 @@ func mapEntry(f *schemas.File, w *wireEntry, repo *wireRepo, external bool, full
 	id := string(repo.ID)
 	*f = schemas.File{
 		FileID: id + ":" + full, Kind: "file", Name: path.Base(full), Path: full, ParentID: id + ":" + dir,
-		ContainerID: id, ContainerName: repo.FullName, ContainerKind: "repository", OwnerID: string(repo.Owner.ID),
+		ContainerID: id + ":", ContainerName: repo.FullName, ContainerKind: "repository", OwnerID: string(repo.Owner.ID),
 		ModifiedAt: when(repo.PushedAt), Trashed: schemas.Some(false), Sharing: sharing(repo, external), Raw: raw,
 		WebURL: repo.HTMLURL + "/blob/" + escapePath(repo.DefaultBranch) + "/" + escapePath(full),
 	}
@@ -431,7 +419,7 @@ func mapEntry(f *schemas.File, w *wireEntry, repo *wireRepo, external bool, full
 	return ""
 }
 
-func mapInstallation(rows *schemas.Rows, w *wireInstallation, org, raw string) (reason string) {
+func mapInstallation(rows *schemas.Rows, w *wireInstallation, raw string) (reason string) {
 	if w.ID == "" || w.AppID == "" {
 		return "an installation without id or app_id"
 	}
@@ -439,7 +427,7 @@ func mapInstallation(rows *schemas.Rows, w *wireInstallation, org, raw string) (
 	if w.SuspendedAt != "" {
 		status = "suspended"
 	}
-	alias := compact(w.ClientID, w.AppSlug)
+	alias := compact(w.AppSlug, w.ClientID)
 	if w.AppSlug != "" {
 		alias = append(alias, w.AppSlug+botLogin) // the login under which it acts
 	}
@@ -449,16 +437,18 @@ func mapInstallation(rows *schemas.Rows, w *wireInstallation, org, raw string) (
 	scopes := levels(w.Permissions)
 	rows.AppGrants = append(rows.AppGrants, schemas.AppGrant{
 		GrantID: "inst:" + string(w.ID), Kind: "installation", AppID: string(w.AppID), AppName: w.AppSlug, PrincipalID: string(w.AppID), PrincipalKind: "app",
-		Scopes: scopes, Resource: org, Consent: "admin", Status: status, HighPrivilege: schemas.Some(powerful(scopes)), CreatedAt: when(w.CreatedAt), Raw: raw,
+		Scopes: scopes, Resource: w.Selection, Consent: "admin", Status: status, HighPrivilege: schemas.Some(powerful(scopes)), CreatedAt: when(w.CreatedAt), Raw: raw,
 	})
 	return ""
 }
 
 // levels writes permissions as "key:level", sorted.
-func levels(permissions map[string]string) []string {
+func levels(permissions map[string]scalar) []string {
 	out := make([]string, 0, len(permissions))
 	for _, k := range slices.Sorted(maps.Keys(permissions)) {
-		out = append(out, k+":"+permissions[k])
+		if level := string(permissions[k]); level != "" {
+			out = append(out, k+":"+level)
+		}
 	}
 	return out
 }
@@ -482,6 +472,10 @@ func mapCredential(g *schemas.AppGrant, w *wireCredential, org string, now schem
 	}
 	if g.Kind != "ssh_key" {
 		g.HighPrivilege = schemas.Some(powerful(w.Scopes))
+		// The token's own id, by which the audit log names it.
+		if w.AuthorizedID != "" {
+			g.GrantID = "token:" + string(w.AuthorizedID)
+		}
 	}
 	if g.ExpiresAt != 0 && g.ExpiresAt <= now {
 		g.Status = "expired"
@@ -489,7 +483,7 @@ func mapCredential(g *schemas.AppGrant, w *wireCredential, org string, now schem
 	return ""
 }
 
-func mapPAT(g *schemas.AppGrant, w *wirePAT, org, raw string) (reason string) {
+func mapPAT(g *schemas.AppGrant, w *wirePAT, raw string) (reason string) {
 	if w.ID == "" {
 		return "a token without id"
 	}
@@ -498,8 +492,8 @@ func mapPAT(g *schemas.AppGrant, w *wirePAT, org, raw string) (reason string) {
 		scopes = append(scopes, levels(w.Permissions[group])...)
 	}
 	*g = schemas.AppGrant{
-		GrantID: "pat:" + string(w.ID), Kind: "token", AppName: w.TokenName, PrincipalID: string(w.Owner.ID), PrincipalKind: "account",
-		Scopes: scopes, Resource: org, Consent: "user", Status: "active", HighPrivilege: schemas.Some(powerful(scopes)),
+		GrantID: "pat:" + first(string(w.TokenID), "grant:"+string(w.ID)), Kind: "token", AppName: w.TokenName, PrincipalID: string(w.Owner.ID), PrincipalKind: "account",
+		Scopes: scopes, Resource: w.Selection, Consent: "user", Status: "active", HighPrivilege: schemas.Some(powerful(scopes)),
 		CreatedAt: when(w.GrantedAt), LastUsedAt: when(w.LastUsedAt), ExpiresAt: when(w.ExpiresAt), Raw: raw,
 	}
 	if w.Expired {

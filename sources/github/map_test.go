@@ -108,7 +108,7 @@ func mapOne(t testing.TB, kind string, raw jsontext.Value) (*schemas.Rows, strin
 			return reason
 		})
 	case "installation":
-		each(l, page, kind, func(w *wireInstallation, raw string) string { return mapInstallation(rows, w, "octo-corp", raw) })
+		each(l, page, kind, func(w *wireInstallation, raw string) string { return mapInstallation(rows, w, raw) })
 	case "credential":
 		each(l, page, kind, func(w *wireCredential, raw string) string {
 			var g schemas.AppGrant
@@ -119,7 +119,7 @@ func mapOne(t testing.TB, kind string, raw jsontext.Value) (*schemas.Rows, strin
 	case "pat":
 		each(l, page, kind, func(w *wirePAT, raw string) string {
 			var g schemas.AppGrant
-			reason := mapPAT(&g, w, "octo-corp", raw)
+			reason := mapPAT(&g, w, raw)
 			rows.AppGrants = append(rows.AppGrants, g)
 			return reason
 		})

@@ -61,8 +61,8 @@ type wireUser struct {
 	Inherited bool   `json:"inherited"` // comes from a child team
 
 	// Of collaborators.
-	RoleName    string          `json:"role_name"`
-	Permissions map[string]bool `json:"permissions"`
+	RoleName    string            `json:"role_name"`
+	Permissions map[string]scalar `json:"permissions"`
 
 	// Of organization roles.
 	Assignment    string     `json:"assignment"` // direct indirect mixed
@@ -155,7 +155,7 @@ type wireInstallation struct {
 	AppID       scalar            `json:"app_id"`
 	AppSlug     string            `json:"app_slug"`
 	ClientID    string            `json:"client_id"`
-	Permissions map[string]string `json:"permissions"`
+	Permissions map[string]scalar `json:"permissions"`
 	Selection   string            `json:"repository_selection"` // all selected
 	CreatedAt   string            `json:"created_at"`
 	SuspendedAt string            `json:"suspended_at"`
@@ -165,6 +165,7 @@ type wireInstallation struct {
 type wireCredential struct {
 	Login        string   `json:"login"`
 	CredentialID scalar   `json:"credential_id"`
+	AuthorizedID scalar   `json:"authorized_credential_id"` // of the token or key itself
 	Type         string   `json:"credential_type"`
 	AuthorizedAt string   `json:"credential_authorized_at"`
 	AccessedAt   string   `json:"credential_accessed_at"`
@@ -177,10 +178,11 @@ type wireCredential struct {
 // wirePAT is a fine-grained personal access token with access to the
 // organization.
 type wirePAT struct {
-	ID          scalar                       `json:"id"`
+	ID          scalar                       `json:"id"` // of its access to the organization
+	TokenID     scalar                       `json:"token_id"`
 	Owner       wireUser                     `json:"owner"`
 	Selection   string                       `json:"repository_selection"`
-	Permissions map[string]map[string]string `json:"permissions"` // by organization, repository, other
+	Permissions map[string]map[string]scalar `json:"permissions"` // by organization, repository, other
 	GrantedAt   string                       `json:"access_granted_at"`
 	TokenName   string                       `json:"token_name"`
 	Expired     bool                         `json:"token_expired"`
@@ -196,6 +198,7 @@ type wireMember struct {
 }
 
 type memberNode struct {
+	ID             string   `json:"id"` // REST's node_id
 	DatabaseID     scalar   `json:"databaseId"`
 	Login          string   `json:"login"`
 	Name           string   `json:"name"`

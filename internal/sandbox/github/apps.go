@@ -38,11 +38,13 @@ func AppPermissions() map[string]string {
 	}
 }
 
-// RegisterApp makes an App known, and installs it.
+// RegisterApp makes an App known, and installs it. The truth is then what an App
+// can see.
 func (h *Handler) RegisterApp(a App) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.apps = append(h.apps, a)
+	h.flavour.App = true
 }
 
 // installationID returns the id of an App's installation.
@@ -129,7 +131,7 @@ func (c *call) appInstallation() {
 		return
 	}
 	a := c.who.app
-	v := installed{id: c.h.installationID(a), appID: a.ID, slug: a.Slug, clientID: a.ClientID, perms: a.Permissions, created: c.s.Born, modified: c.s.Born}
+	v := installed{id: c.h.installationID(a), appID: a.ID, slug: a.Slug, clientID: a.ClientID, perms: lessen(a.Permissions, c.trouble.MissingScopes), created: c.s.Born, modified: c.s.Born}
 	if a.Suspended {
 		v.suspended = c.s.Born
 	}
@@ -157,7 +159,7 @@ func (c *call) mint() {
 	c.object("", func() {
 		c.str("token", token)
 		c.time("expires_at", expires)
-		c.permissions(a.Permissions)
+		c.permissions(lessen(a.Permissions, c.trouble.MissingScopes))
 		c.str("repository_selection", "all")
 	})
 }

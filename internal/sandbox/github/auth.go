@@ -102,20 +102,26 @@ func (c *call) authenticate() bool {
 	// A copy without what the scenario takes away.
 	who := *p
 	who.scopes = slices.DeleteFunc(expand(p.scopes), func(s string) bool { return slices.Contains(c.trouble.MissingScopes, s) })
-	who.perms = maps.Clone(p.perms)
-	for _, s := range c.trouble.MissingScopes {
-		name, level, _ := strings.Cut(s, ":")
-		if level == "write" && who.perms[name] == "write" {
-			who.perms[name] = "read"
-		} else {
-			delete(who.perms, name)
-		}
-	}
+	who.perms = lessen(p.perms, c.trouble.MissingScopes)
 	c.who = &who
 	if who.kind == classic || who.kind == oauthToken {
 		c.Header()["X-Oauth-Scopes"] = []string{strings.Join(granted(p.scopes, c.trouble.MissingScopes), ", ")}
 	}
 	return true
+}
+
+// lessen returns permissions without the missing ones.
+func lessen(perms map[string]string, missing []string) map[string]string {
+	out := maps.Clone(perms)
+	for _, s := range missing {
+		name, level, _ := strings.Cut(s, ":")
+		if level == "write" && out[name] == "write" {
+			out[name] = "read"
+		} else {
+			delete(out, name)
+		}
+	}
+	return out
 }
 
 // granted are the scopes as they were granted, less what is missing. When a

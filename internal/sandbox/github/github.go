@@ -24,6 +24,9 @@ func Vendor() sandbox.Vendor {
 	return sandbox.Vendor{App: org.GitHub, New: func(t *sandbox.Tenant) sandbox.Handler { return New(t, Default()) }}
 }
 
+// TokenValid is a token of an owner, with all scopes that reading needs.
+const TokenValid = "sandbox-token"
+
 // Flavour is what product and plan a tenant is.
 type Flavour struct {
 	GHES    bool // Enterprise Server: below /api/v3, no limits, no single sign-on credentials
@@ -32,6 +35,9 @@ type Flavour struct {
 	Free    bool // no audit log
 	// NoSourceIP: the owners have not enabled the disclosure of addresses.
 	NoSourceIP bool
+	// App: a GitHub App is the collector, to which alone fine-grained tokens are
+	// told.
+	App bool
 	// Trees: what files are in repositories is part of the truth.
 	Trees bool
 }
@@ -98,7 +104,7 @@ func newHandler(t *sandbox.Tenant, facts Facts, view func(func(*org.State))) *Ha
 	}
 	view(func(s *org.State) { h.seed = s.Seed ^ hashName(s.Name) })
 	h.routes()
-	h.AddToken(Token{Value: "sandbox-token", Scopes: allScopes})
+	h.AddToken(Token{Value: TokenValid, Scopes: allScopes})
 	return h
 }
 
@@ -118,6 +124,11 @@ func (h *Handler) SetTrouble(t Trouble) {
 
 // Config implements sandbox.Handler.
 func (h *Handler) Config(base string) string {
+	return h.Connection(base) + "auth: {token: " + TokenValid + "}\n"
+}
+
+// Connection is Config without credentials.
+func (h *Handler) Connection(base string) string {
 	api, graph := base, base+"/graphql"
 	if h.settings().GHES {
 		api, graph = base+"/api/v3", base+"/api/graphql"
@@ -125,7 +136,7 @@ func (h *Handler) Config(base string) string {
 	var login string
 	h.view(func(s *org.State) { login = s.Name })
 	return "app: github\nbase_url: " + api + "\ngraphql_url: " + graph + "\nweb_url: " + base +
-		"\norg: " + login + "\nauth: {token: sandbox-token}\n"
+		"\norg: " + login + "\n"
 }
 
 // Truth implements sandbox.Handler.

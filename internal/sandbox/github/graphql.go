@@ -379,7 +379,7 @@ func (g *graph) userFields(a *org.Account) resolver {
 	return func(f *ast.Field) {
 		switch f.Name {
 		case "id":
-			g.quote(g.h.nodeID("U", id))
+			g.quote(g.h.nodeID(userPrefix(userType(a)), id))
 		case "databaseId":
 			g.num(id)
 		case "login":

@@ -2,6 +2,7 @@ package github
 
 import (
 	"mime"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -15,10 +16,7 @@ import (
 // GitHub's sheet. Where sheet and schema leave a choice, a comment says which
 // was taken.
 //
-// choice: columns whose value the sheet leaves to the collector stay empty and
-// are not to be compared: accounts.last_login_at (only the audit log tells),
-// activities.activity_id and severity_id, privileges.privilege_id, and event_id
-// of rows without a document id.
+// choice: accounts.last_login_at stays empty: only the audit log tells.
 type truth struct {
 	h       *Handler
 	s       *org.State
@@ -50,24 +48,17 @@ func (t truth) accounts() {
 	}
 }
 
+// account of a member or outside collaborator. choice: of the latter the listing
+// tells the simple user alone; of a suspended account on a server, nothing.
 func (t truth) account(a *org.Account) {
 	p := t.s.People[a.Person]
+	id := t.h.id(kindAccount, a.N)
 	row := schemas.Account{
-		AccountID:   t.accountID(a.N),
-		Login:       a.Login,
-		DisplayName: name(p),
-		OrgUnit:     company(t.s, a),
-		Status:      "active",
-		Kind:        "human",
+		AccountID: itoa(id), AliasIDs: []string{a.Login, t.h.nodeID(userPrefix(userType(a)), id)}, Login: a.Login, Status: "active", Kind: "human",
 		// choice: members belong to the organization, outside collaborators do not.
 		External:   schemas.Some(a.Outside),
 		IsAdmin:    schemas.Some(a.Owner && !a.Outside),
 		MFAEnabled: schemas.Some(len(a.Factors) > 0), // choice: of outside collaborators by filter=2fa_disabled
-		CreatedAt:  seconds(a.Created),
-		ModifiedAt: seconds(a.Modified),
-	}
-	if t.flavour.GHES && a.Status == org.Suspended {
-		row.Status = "suspended"
 	}
 	switch {
 	case userType(a) == "Bot":
@@ -75,6 +66,12 @@ func (t truth) account(a *org.Account) {
 	case a.Outside:
 		row.Kind = "guest"
 	}
+	if a.Outside {
+		t.rows.Accounts = append(t.rows.Accounts, row)
+		return
+	}
+	row.DisplayName, row.OrgUnit = name(p), company(t.s, a)
+	row.CreatedAt, row.ModifiedAt = seconds(a.Created), seconds(a.Modified)
 	// choice: all addresses that any answer tells, in the sheet's order: SCIM and
 	// SAML, verified domain, public profile.
 	var emails []string
@@ -87,8 +84,6 @@ func (t truth) account(a *org.Account) {
 		add(samlName(p))
 	}
 	add(verifiedEmail(t.s, a))
-	// choice: outside collaborators' names, addresses and times come from
-	// GET /users/{login}, a call for each.
 	add(publicEmail(t.s, a))
 	if len(emails) > 0 {
 		row.Email, row.Emails = emails[0], emails
@@ -96,33 +91,24 @@ func (t truth) account(a *org.Account) {
 	t.rows.Accounts = append(t.rows.Accounts, row)
 }
 
-// invited: an invitation to a login is that login's account; one to an address
-// has no account yet.
+// invited: choice: the API tells no account's id, so the invitation's stands for
+// it; nobody who is invited is an administrator yet.
 func (t truth) invited(a *org.Account) {
 	if t.flavour.EMU {
 		return
 	}
-	p := t.s.People[a.Person]
-	row := schemas.Account{Status: "invited", Kind: "human"}
-	// choice: is_admin, mfa_enabled and external are unknown before it is accepted.
+	row := schemas.Account{
+		AccountID: "invitation:" + itoa(t.h.id(kindInvitation, a.N)), Status: "invited", Kind: "human", IsAdmin: schemas.Some(false),
+		CreatedAt: seconds(invitedAt(a)), // choice: created_at is the invitation's
+	}
 	if t.h.expired(t.s, a) {
 		row.Status = "disabled"
 	}
 	if invitedByEmail(a) {
-		// choice: no account id exists; the invitation's stands for it.
-		row.AccountID = "invitation:" + itoa(t.h.id(kindInvitation, a.N))
-		row.Email, row.Emails = p.Email, []string{p.Email}
-		// choice: created_at is the invitation's.
-		row.CreatedAt = seconds(invitedAt(a))
+		e := t.s.People[a.Person].Email
+		row.Email, row.Emails = e, []string{e}
 	} else {
-		// choice: the id of the account, which audit rows name, too; its profile
-		// comes from GET /users/{login}.
-		row.AccountID, row.Login = t.accountID(a.N), a.Login
-		row.DisplayName, row.OrgUnit = name(p), company(t.s, a)
-		row.CreatedAt, row.ModifiedAt = seconds(a.Created), seconds(a.Modified)
-		if e := publicEmail(t.s, a); e != "" {
-			row.Email, row.Emails = e, []string{e}
-		}
+		row.Login, row.AliasIDs = a.Login, []string{a.Login}
 	}
 	t.rows.Accounts = append(t.rows.Accounts, row)
 }
@@ -136,7 +122,7 @@ func (t truth) groups() {
 		t.rows.Groups = append(t.rows.Groups, schemas.Group{
 			GroupID: id,
 			// choice: audit rows name teams "org/slug" and have no id: the alias joins them.
-			AliasIDs:    []string{t.s.Name + "/" + g.Slug},
+			AliasIDs:    []string{t.s.Name + "/" + g.Slug, g.Slug, t.h.nodeID("T", t.h.id(kindTeam, g.N))},
 			Name:        g.Name,
 			Kind:        "team:" + privacy(g),
 			Description: g.Description,
@@ -145,16 +131,8 @@ func (t truth) groups() {
 		})
 		// choice: memberships are written where they were granted; what a team
 		// inherits from teams below it follows from the nesting.
-		for _, m := range g.Members {
-			a := t.s.Accounts[org.GitHub][m.Account]
-			if !here(a, t.s) || a.Status == org.Invited {
-				continue
-			}
-			role := "member"
-			if m.Role == "maintainer" {
-				role = "maintainer"
-			}
-			t.rows.GroupMembers = append(t.rows.GroupMembers, schemas.GroupMember{GroupID: id, MemberID: t.accountID(a.N), MemberKind: "account", Role: role})
+		for _, m := range t.members(g) {
+			t.rows.GroupMembers = append(t.rows.GroupMembers, schemas.GroupMember{GroupID: id, MemberID: t.accountID(m.account.N), MemberKind: "account", Role: m.role})
 		}
 		if p := parentOf(t.s, g); p != nil {
 			// choice: the nested team is a member of its parent.
@@ -163,9 +141,29 @@ func (t truth) groups() {
 	}
 }
 
+// members of a team itself. choice: a server that does not tell who is inherited
+// has the members of the teams below it among them.
+func (t truth) members(g *org.Group) []belongs {
+	c := &call{h: t.h, s: t.s, flavour: t.flavour}
+	all := c.effective(g)
+	if t.flavour.OldGHES {
+		return all
+	}
+	return slices.DeleteFunc(all, func(b belongs) bool { return b.inherited })
+}
+
 func (t truth) privileges() {
 	add := func(p schemas.Privilege) {
 		p.State = "active"
+		p.PrivilegeID = schemas.HashID(p.PrincipalID, p.RoleID, p.Scope, p.Via, p.ViaID, p.Condition)
+		t.rows.Privileges = append(t.rows.Privileges, p)
+	}
+	if role := t.h.facts.BasePermission; role != "none" {
+		// choice: the organization stands for all its members. Its role is no part
+		// of the id: there is one base permission, and only owners are told which.
+		p := schemas.Privilege{PrincipalID: itoa(t.h.id(kindAccount, orgNumber)), PrincipalKind: "group", Scope: t.s.Name, ScopeKind: "org", Via: "direct", State: "active"}
+		p.PrivilegeID = schemas.HashID(p.PrincipalID, "", p.Scope, p.Via, "", "")
+		p.RoleID, p.RoleName, p.Privileged = "repo:"+role, role, schemas.Some(role == "admin")
 		t.rows.Privileges = append(t.rows.Privileges, p)
 	}
 	for _, a := range t.s.Accounts[org.GitHub] {
@@ -188,7 +186,7 @@ func (t truth) privileges() {
 			continue
 		}
 		for _, a := range r.Access {
-			p := schemas.Privilege{RoleID: "repo:" + a.Role, RoleName: a.Role, Scope: t.s.Name + "/" + r.Name, ScopeKind: "repository", Via: "direct"}
+			p := schemas.Privilege{RoleID: "repo:" + a.Role, RoleName: a.Role, Scope: t.s.Name + "/" + r.Name, ScopeKind: "repository", Via: "direct", Privileged: schemas.Some(a.Role == "admin")}
 			switch a.Holder.Kind {
 			case org.AccountRef:
 				// choice: an invitation gives nothing before it is accepted.
@@ -215,6 +213,8 @@ func (t truth) privileges() {
 // and one for each team that gives it (mixed is both). Teams hold it directly.
 func (t truth) orgRole(c *call, r orgRole, add func(schemas.Privilege)) {
 	base := schemas.Privilege{RoleID: "orgrole:" + itoa(t.h.id(kindRole, r.n)), RoleName: r.name, Scope: t.s.Name, ScopeKind: "org", Via: "direct"}
+	// choice: a role that changes anything is privileged.
+	base.Privileged = schemas.Some(slices.ContainsFunc(r.permits, func(p string) bool { return hasAny(p, "write_", "manage_", "delete_") }))
 	for _, h := range c.holders(r.n) {
 		p := base
 		p.PrincipalID, p.PrincipalKind = t.accountID(h.account.N), "account"
@@ -253,12 +253,9 @@ func (t truth) repository(r *org.Repo) {
 	web := t.h.tenant.Base + "/" + full
 	id := t.repoFile(r)
 	owner := itoa(t.h.id(kindAccount, orgNumber))
-	sharing := "private"
-	switch {
-	case r.Visibility == "public" || r.Visibility == "internal":
-		sharing = r.Visibility
-	case slices.ContainsFunc(r.Access, func(a org.Access) bool { return a.Outside || a.Invited }):
-		sharing = "external"
+	sharing := r.Visibility
+	if sharing != "public" && slices.ContainsFunc(r.Access, t.outside) {
+		sharing = "external" // choice: wider than the enterprise, too
 	}
 	base := schemas.File{
 		// choice: container_id is the container's own file_id.
@@ -266,9 +263,9 @@ func (t truth) repository(r *org.Repo) {
 		Trashed: schemas.Some(false), Sharing: sharing, ModifiedAt: seconds(r.Pushed),
 	}
 	c := base
-	c.FileID, c.Kind, c.Name, c.WebURL, c.CreatedAt = id, "container", r.Name, web, seconds(r.Created)
+	c.FileID, c.Kind, c.Name, c.Path, c.WebURL, c.CreatedAt = id, "container", r.Name, full, web, seconds(r.Created)
 	// choice: audit rows name repositories by repo_id, or by full name alone.
-	c.AliasIDs = []string{strings.TrimSuffix(id, ":"), full}
+	c.AliasIDs = []string{strings.TrimSuffix(id, ":"), full, t.h.nodeID("R", t.h.id(kindRepo, r.N))}
 	t.rows.Files = append(t.rows.Files, c)
 	if !t.flavour.Trees || r.Pushed.IsZero() {
 		return
@@ -280,28 +277,42 @@ func (t truth) repository(r *org.Repo) {
 		if d := path.Dir(e.path); d != "." {
 			f.ParentID = id + d
 		}
-		f.WebURL = web + "/blob/" + branch(r) + "/" + e.path
+		f.WebURL = web + "/blob/" + (&url.URL{Path: branch(r) + "/" + e.path}).EscapedPath()
 		switch {
 		case e.kind == "tree":
 			f.Kind = "folder"
+			f.WebURL = strings.Replace(f.WebURL, web+"/blob/", web+"/tree/", 1) // choice: where a folder's page is
 		case e.mode == "120000" || e.kind == "commit":
 			f.Kind = "shortcut" // choice: links and submodules point elsewhere
 		default:
 			f.MimeType, _, _ = strings.Cut(mime.TypeByExtension(path.Ext(e.path)), ";")
 		}
-		if e.kind == "blob" {
+		switch e.kind {
+		case "blob":
 			f.Size, f.Hash, f.HashAlgorithm = schemas.Some(e.size), e.hash, "git_blob"
+		case "commit":
+			f.Hash, f.HashAlgorithm = e.hash, "git_commit"
 		}
 		t.rows.Files = append(t.rows.Files, f)
 	}
 }
 
+// outside tells whether access reaches beyond the organization, or would when an
+// invitation is accepted.
+func (t truth) outside(a org.Access) bool {
+	if a.Holder.Kind != org.AccountRef {
+		return false
+	}
+	account := t.s.Accounts[org.GitHub][a.Holder.N]
+	return a.Invited || isOutside(t.s, account)
+}
+
 // permissions of a repository. choice: permission_id is the grantee's kind and
-// id.
+// id; the organization's base permission is inherited, all else granted here.
 func (t truth) permissions(r *org.Repo) {
 	add := func(p schemas.FilePermission) {
 		p.FileID = t.repoFile(r)
-		p.Inherited = schemas.Some(false)
+		p.Inherited = schemas.Some(p.GranteeKind == "domain")
 		t.rows.FilePermissions = append(t.rows.FilePermissions, p)
 	}
 	for _, a := range r.Access {
@@ -331,16 +342,15 @@ func (t truth) permissions(r *org.Repo) {
 			role = "read"
 		}
 		id := itoa(t.h.keyID(&k))
-		add(schemas.FilePermission{PermissionID: "key:" + id, GranteeID: id, GranteeKind: "link", Role: role, LastUsedAt: seconds(k.LastUsed)})
+		add(schemas.FilePermission{PermissionID: "link:" + id, GranteeID: id, GranteeKind: "link", Role: role, LinkScope: "deploy_key", LastUsedAt: seconds(k.LastUsed)})
 	}
 }
 
 func (t truth) apps() {
 	for _, v := range t.h.installedApps(t.s) {
 		t.rows.Apps = append(t.rows.Apps, schemas.App{
-			// choice: the client id, by which app_grants names it; audit rows have
-			// the slug, other answers the number.
-			AppID: v.clientID, AliasIDs: []string{itoa(v.appID), v.slug}, Name: v.slug, Kind: "github_app", Status: installedStatus(v),
+			// choice: audit rows have the slug, or the login under which the App acts.
+			AppID: itoa(v.appID), AliasIDs: []string{v.slug, v.clientID, v.slug + "[bot]"}, Name: v.slug, Kind: "github_app", Status: installedStatus(v),
 			// choice: when the App was registered is not told.
 		})
 	}
@@ -360,10 +370,10 @@ func (t truth) grants() {
 			resource = "selected"
 		}
 		t.rows.AppGrants = append(t.rows.AppGrants, schemas.AppGrant{
-			GrantID: "inst:" + itoa(v.id), Kind: "installation", AppID: v.clientID, AppName: v.slug,
+			GrantID: "inst:" + itoa(v.id), Kind: "installation", AppID: itoa(v.appID), AppName: v.slug,
 			// choice: an installation is held by the app itself.
-			PrincipalID: v.clientID, PrincipalKind: "app", Scopes: levels(v.perms), Resource: resource,
-			Consent: "admin", Status: installedStatus(v), CreatedAt: seconds(v.created),
+			PrincipalID: itoa(v.appID), PrincipalKind: "app", Scopes: levels(v.perms), Resource: resource,
+			Consent: "admin", Status: installedStatus(v), HighPrivilege: schemas.Some(mighty(levels(v.perms))), CreatedAt: seconds(v.created),
 		})
 	}
 	if !t.flavour.GHES && !t.flavour.Free {
@@ -372,30 +382,62 @@ func (t truth) grants() {
 		}
 	}
 	for _, g := range liveGrants(t.s, org.GrantPAT) {
+		if !t.flavour.App && t.h.facts.PATsAppOnly {
+			break
+		}
 		inOrg, inRepo := split(g.Scopes)
 		t.rows.AppGrants = append(t.rows.AppGrants, schemas.AppGrant{
-			GrantID: "pat:" + itoa(t.h.id(kindPAT, g.N)), Kind: "token",
+			// choice: the token's id, by which audit rows name it, not the grant's.
+			GrantID: "pat:" + itoa(t.h.id(kindToken, g.N)), Kind: "token",
 			AppName:     g.Name, // choice: token_name, as credentials have their note
 			PrincipalID: t.accountID(g.Account), PrincipalKind: "account",
 			// choice: the organization's permissions, then the repositories', each by name.
 			Scopes: append(levels(inOrg), levels(inRepo)...), Resource: "all",
 			Consent: "user", // choice: its owner made it
-			Status:  grantStatus(t.s, g), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
+			Status:  grantStatus(t.s, g), HighPrivilege: schemas.Some(mighty(g.Scopes)), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
 		})
 	}
 }
 
+// credential: choice: a token is named by its own id, by which audit rows name
+// it; a key, which they do not, by the authorization's.
 func (t truth) credential(g *org.Grant) {
 	row := schemas.AppGrant{
-		GrantID: "cred:" + itoa(t.h.id(kindCredential, g.N)), Kind: "token", AppName: firstOf(g.Name, g.Credential),
-		// choice: principal_id is the account's id, though the record has its login.
-		PrincipalID: t.accountID(g.Account), PrincipalKind: "account", Scopes: g.Scopes, Consent: "user",
-		Status: grantStatus(t.s, g), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
+		GrantID: "token:" + itoa(t.h.id(kindToken, g.N)), Kind: "token", AppName: firstOf(g.Name, g.Credential),
+		// choice: the record has the login, an alias of the account.
+		PrincipalID: t.s.Accounts[org.GitHub][g.Account].Login, PrincipalKind: "account", Scopes: g.Scopes, Resource: t.s.Name, Consent: "user",
+		Status: grantStatus(t.s, g), HighPrivilege: schemas.Some(mighty(g.Scopes)), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
 	}
-	if g.Credential == "SSH key" {
+	switch g.Credential {
+	case "SSH key":
+		row.GrantID, row.HighPrivilege = "cred:"+itoa(t.h.id(kindCredential, g.N)), schemas.Opt[bool]{} // choice: a key has no scopes
 		row.Kind, row.Scopes, row.ExpiresAt, row.Status = "ssh_key", nil, 0, "active"
+	case "OAuth app token":
+		row.Kind = "consent" // choice: its owner let an OAuth app act for them
 	}
 	t.rows.AppGrants = append(t.rows.AppGrants, row)
+}
+
+// mighty tells whether scopes or permissions allow administration, or reading
+// or changing all code.
+func mighty(scopes []string) bool {
+	return slices.ContainsFunc(scopes, func(s string) bool {
+		name, level, fine := strings.Cut(s, ":")
+		switch {
+		case fine && (level == "read" || level == "org_hook" && name != "admin"):
+			return false
+		case strings.HasSuffix(s, ":admin"):
+			return true
+		case level == "write":
+			return slices.Contains([]string{
+				"administration", "organization_administration", "members", "contents", "workflows", "organization_user_blocking", "organization_hooks",
+				"organization_custom_org_roles", "organization_personal_access_tokens",
+			}, name)
+		}
+		return slices.Contains([]string{
+			"repo", "delete_repo", "workflow", "site_admin", "admin:org", "write:org", "admin:enterprise", "admin:org_hook", "admin:repo_hook", "scim:enterprise",
+		}, s)
+	})
 }
 
 func grantStatus(s *org.State, g *org.Grant) string {

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,34 +34,41 @@ func (t truth) activities() {
 
 func (t truth) activity(r *auditRow) schemas.Activity {
 	a := schemas.Activity{
-		Time: schemas.Time(r.at), Kind: activityKind(r.action), Action: r.action, Access: access(r),
-		Outcome: "success", StatusID: schemas.StatusSuccess, ActorName: r.actor, ActorKind: actorKind(r),
-		SrcIP: r.ip, Country: r.country, UserAgent: r.userAgent,
-		ClassUID: class(r.action),
-		// choice: the scope's name, repository before organization.
-		ScopeID: firstOf(r.repo, r.org),
-	}
-	if !r.noID {
-		id := t.h.docID(r.n)
-		a.EventID = string(id[:])
+		EventID: t.eventID(r), Time: schemas.Time(r.at), Kind: activityKind(r.action), Action: r.action, Access: access(r),
+		Outcome: "success", StatusID: schemas.StatusSuccess, SeverityID: schemas.SeverityInformational, ActorName: r.actor, ActorKind: actorKind(r),
+		Country: r.country, UserAgent: r.userAgent,
+		ClassUID: class(r.action), ActivityID: ocsfActivity[r.action],
+		ScopeID: r.org,
 	}
 	if failed(r.action) {
-		a.Outcome, a.StatusID = "failure", schemas.StatusFailure
+		a.Outcome, a.StatusID, a.SeverityID = "failure", schemas.StatusFailure, schemas.SeverityLow
 	}
-	if r.actor != "" && r.actorID != 0 {
+	app, isApp := strings.CutSuffix(r.actor, "[bot]")
+	// choice: a login stands for an account whose id is not told; an App, which has
+	// no account among the organization's, is always named by its login.
+	if a.ActorID = r.actor; r.actorID != 0 && !isApp {
 		a.ActorID = itoa(r.actorID)
 	}
 	if strings.Contains(r.nameID, "@") {
 		a.ActorEmail = strings.ToLower(r.nameID)
 	}
-	if r.ip != "" {
-		a.IPs = []string{r.ip}
+	if addr, err := netip.ParseAddr(r.ip); err == nil { // SCHEMA.md: canonical
+		a.SrcIP = addr.String()
+		a.IPs = []string{a.SrcIP}
 	}
 	if r.requestID {
 		a.RequestID = requestID(t.h.seed, uint64(r.n))
 	}
-	if r.oauthID != 0 {
+	if r.tokenID != 0 {
+		a.CredentialID = either(strings.HasPrefix(r.access, "Fine-grained"), "pat:", "token:") + itoa(r.tokenID)
+	}
+	switch {
+	case r.oauthID != 0:
 		a.ClientAppID = itoa(r.oauthID)
+	case r.integration != "":
+		a.ClientAppID = r.integration
+	case isApp:
+		a.ClientAppID = app // choice: an App acts under its own login
 	}
 	a.ClientAppName = firstOf(r.oauthApp, firstOf(r.integration, r.access))
 	t.targets(r, &a)
@@ -76,6 +84,24 @@ func (t truth) activity(r *auditRow) schemas.Activity {
 	change("visibility", r.oldVisibility, r.visibility)
 	change("permission", r.oldPermission, r.permission)
 	return a
+}
+
+// eventID of a row: the document's, or else a hash of the fields that the sheet
+// names, as the row writes them.
+func (t truth) eventID(r *auditRow) string {
+	if !r.noID {
+		id := t.h.docID(r.n)
+		return string(id[:])
+	}
+	number := func(n int64, told bool) string {
+		if !told {
+			return ""
+		}
+		return itoa(n)
+	}
+	transport := map[string]string{"http": "1", "ssh": "2"}[r.transport]
+	return schemas.HashID(itoa(t.h.millis(r.at)), r.action, number(r.actorID, r.actor != "" && r.actorID != 0), number(r.userID, r.userID != 0 || r.git),
+		r.repo, r.org, r.userAgent, transport)
 }
 
 // targets in the sheet's order. choice: the organization is a target where the
@@ -118,6 +144,30 @@ func (t truth) targets(r *auditRow, a *schemas.Activity) {
 	}
 	a.TargetID, a.TargetName, a.TargetKind = a.TargetIDs[0], a.TargetNames[0], a.TargetKinds[0]
 	a.TargetCount = int32(len(a.TargetIDs))
+}
+
+// ocsfActivity is what each action is within its class, by OCSF 1.3.
+var ocsfActivity = map[string]int32{
+	// Authentication: 1 Logon.
+	"org.sso_response": 1, "user.login": 1, "user.failed_login": 1,
+	// Account Change: 1 Create, 2 Enable, 5 Disable, 6 Delete, 99 other.
+	"user.create": 1, "org.add_member": 1, "user.unsuspend": 2, "user.suspend": 5, "user.destroy": 6, "org.remove_member": 6, "external_identity.update": 99,
+	// User Access Management: 1 Assign, 2 Revoke.
+	"org.update_member": 1, "organization_role.assign": 1, "organization_role.revoke": 2, "repo.add_member": 1, "repo.remove_member": 2,
+	// Group Management: 1 Assign and 2 Revoke privileges, 3 Add User, 4 Remove User, 5 Delete, 6 Create, 99 other.
+	"team.create": 6, "team.update": 99, "team.destroy": 5, "team.add_member": 3, "team.remove_member": 4, "team.add_repository": 1, "team.remove_repository": 2,
+	// Application Lifecycle: 1 Install, 2 Remove, 6 Enable, 7 Disable, 8 Update.
+	"integration_installation.create": 1, "integration_installation.version_updated": 8, "integration_installation.suspend": 7, "integration_installation.destroy": 2,
+	"org.oauth_app_access_approved": 6, "oauth_application.update": 8, "org.oauth_app_access_blocked": 7, "org.oauth_app_access_denied": 7,
+	"personal_access_token.access_granted": 1, "personal_access_token.access_revoked": 2, "org_credential_authorization.grant": 1, "org_credential_authorization.revoke": 2,
+	"oauth_authorization.create": 1, "oauth_authorization.destroy": 2,
+	// File Hosting: 1 Upload, 2 Download.
+	"git.push": 1, "git.clone": 2, "git.fetch": 2, "repo.download_zip": 2,
+	// Entity Management: 1 Create, 3 Update, 4 Delete, 8 Enable, 9 Disable.
+	"repo.create": 1, "repo.destroy": 4, "repo.access": 3, "repo.archived": 9, "protected_branch.create": 1, "protected_branch.rejected_ref_update": 3,
+	"public_key.create": 1, "hook.create": 1, "org.invite_member": 1, "org.remove_outside_collaborator": 4, "org.enable_two_factor_requirement": 8,
+	// API Activity: 3 Update.
+	"pull_request.merge": 3,
 }
 
 func hasAny(s string, prefixes ...string) bool {

@@ -21,17 +21,10 @@ func userType(a *org.Account) string {
 func (c *call) orgAsUser() { c.simpleUser(c.orgID(), c.s.Name, "Organization") }
 
 func (c *call) simpleUser(id int64, login, kind string) {
-	prefix := "U"
-	switch kind {
-	case "Organization":
-		prefix = "O"
-	case "Bot":
-		prefix = "BOT"
-	}
 	url := c.api() + "/users/" + login
 	c.str("login", login)
 	c.int("id", id)
-	c.str("node_id", c.h.nodeID(prefix, id))
+	c.str("node_id", c.h.nodeID(userPrefix(kind), id))
 	c.str("avatar_url", c.web()+"/avatars/u/"+itoa(id)+"?v=4")
 	c.str("gravatar_id", "")
 	c.str("url", url)
@@ -48,6 +41,18 @@ func (c *call) simpleUser(id int64, login, kind string) {
 	c.str("type", kind)
 	c.str("user_view_type", "public")
 	c.bool("site_admin", false)
+}
+
+// userPrefix begins the node ids of a type of user.
+func userPrefix(kind string) string {
+	switch kind {
+	case "Organization":
+		return "O"
+	case "Bot":
+		return "BOT"
+	default:
+		return "U"
+	}
 }
 
 // profile appends what a user's page shows beside the simple user.
@@ -68,7 +73,7 @@ func (c *call) profile(a *org.Account) {
 	c.time("created_at", a.Created)
 	c.time("updated_at", a.Modified)
 	if c.flavour.GHES && a.Status == org.Suspended {
-		c.time("suspended_at", a.StatusChanged)
+		c.time("suspended_at", a.StatusChanged) // the lists do not tell
 	}
 }
 

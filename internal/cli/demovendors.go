@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"weir/internal/sandbox"
+	"weir/internal/sandbox/all"
+)
+
+// The demo's organization.
+const (
+	demoOrganization = "acme"
+	demoPeople       = 80
+	demoDays         = 30
+)
+
+// demoVendors serves every vendor of the sandbox on this machine until stop is
+// called. It returns the instances of a configuration that collects from them.
+func (c *console) demoVendors(ctx context.Context) (instances string, stop func(), err error) {
+	s, err := sandbox.New(sandbox.Options{
+		Vendors: all.Vendors, Clock: c.clock, Real: c.clock, Seed: 1, People: demoPeople, History: demoDays * 24 * time.Hour,
+		EventsPerDay: 4, Tenants: []string{demoOrganization},
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("the demo's vendors: %w", err)
+	}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = h.Serve(l) // it ends when it is closed; a request that fails tells
+	}()
+	stop = func() {
+		_ = h.Close()
+		<-served
+	}
+	var b strings.Builder
+	for _, v := range all.Vendors {
+		t, err := s.Tenant(v.App, demoOrganization, "http://"+l.Addr().String())
+		if err != nil {
+			stop()
+			return "", nil, err
+		}
+		fmt.Fprintf(&b, "  %s:\n", t.Instance())
+		for line := range strings.Lines(t.Handler().Config(t.Base)) {
+			fmt.Fprintf(&b, "    %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	return b.String(), stop, nil
+}

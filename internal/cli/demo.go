@@ -12,6 +12,7 @@ import (
 	"weir/configs"
 	"weir/internal/demodata"
 	"weir/internal/lakesql"
+	"weir/internal/sandbox"
 	sinkregistry "weir/sinks/registry"
 	sourceregistry "weir/sources/registry"
 )
@@ -36,28 +37,41 @@ instances:
     cloudtrail: {url: %[3]q, settle: 0s}
 %[4]s`
 
-// demoPlace is where the demo's files are.
-type demoPlace struct{ dir, config, logs, lake, data, sql string }
+// demoPlace is where the demo's files are; given is the directory as it was named.
+type demoPlace struct{ given, config, logs, lake, data, sql string }
 
-// Run implements the command: it writes a trail's log files, serves vendors of
-// a pretend organization, collects all of it, and looks into what was delivered.
+// Run implements the command.
 func (r *demoCmd) Run(c *console) error {
-	dir, err := filepath.Abs(r.Dir)
+	ctx, stop := c.signals()
+	defer stop()
+	s, err := demoSandbox(c.clock)
 	if err != nil {
 		return err
 	}
-	p := demoPlace{dir, filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "bucket"), filepath.Join(dir, "lake"), filepath.Join(dir, "data"), filepath.Join(dir, "sql")}
-	if err := clearDemo(p.dir, p.config); err != nil {
+	return c.demo(ctx, r.Dir, s)
+}
+
+// demo writes a trail's log files, serves the vendors of a pretend organization,
+// collects all of it, and looks into what was delivered.
+func (c *console) demo(ctx context.Context, given string, s *sandbox.Server) error {
+	dir, err := filepath.Abs(given)
+	if err != nil {
+		return err
+	}
+	p := demoPlace{given, filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "bucket"), filepath.Join(dir, "lake"), filepath.Join(dir, "data"), filepath.Join(dir, "sql")}
+	if err := clearDemo(dir, p.config); err != nil {
 		return err
 	}
 	stats, err := demodata.Write(p.logs, 1, c.clock.Now())
 	if err != nil {
 		return fmt.Errorf("writing the sample logs: %w", err)
 	}
-	ctx, stop := c.signals()
-	defer stop()
-	fmt.Fprintf(c.out, "An invented organization: its CloudTrail logs of three days (%d files, %d records), and an Okta\nand a GitHub that the sandbox plays for %d people and the last %d days. All of it is collected\ninto Parquet files, as `weir run --once` does.\n\n", stats.LogFiles, stats.Records, demoPeople, demoDays)
-	if err := c.demoCollect(ctx, p); err != nil {
+	fmt.Fprintf(c.out, `An invented organization: its CloudTrail logs of three days (%d files, %d records), and an Okta
+and a GitHub that the sandbox plays for %d people and %d days. All of it is collected into Parquet
+files in %s/lake, as weir run --once does.
+
+`, stats.LogFiles, stats.Records, demoPeople, demoDays, given)
+	if err := c.demoCollect(ctx, p, s); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "\nRecords that came twice were delivered once, and %d damaged file was parked:\n\n", stats.Damaged)
@@ -75,23 +89,23 @@ func (r *demoCmd) Run(c *console) error {
 	if err := c.demoQuestions(ctx, p, lake); err != nil {
 		return err
 	}
-	if err := c.demoStory(ctx, lake, stats.Story.IP); err != nil {
+	if err := c.demoStory(ctx, lake, stats.Story); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, `
 Look further:
   weir status -c %[1]s/weir.yaml
-  cat %[1]s/sql/duckdb.sql - | duckdb        tables over the lake, and your own questions
-  weir sandbox                               the same vendors, to try configurations on
+  cat %[1]s/sql/duckdb.sql - | duckdb: the tables, for questions of your own
+  weir sandbox: the same vendors, to try configurations on
   docs/schema.md tells what each column means, docs/architecture.md how it got there.
 Your own apps: copy configs/weir.example.yaml, then weir check --connect.
-`, r.Dir)
+`, given)
 	return err
 }
 
 // demoCollect collects everything once, while the sandbox serves the vendors.
-func (c *console) demoCollect(ctx context.Context, p demoPlace) error {
-	instances, stop, err := c.demoVendors(ctx)
+func (c *console) demoCollect(ctx context.Context, p demoPlace, s *sandbox.Server) error {
+	instances, stop, err := serveDemo(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -13,13 +13,15 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"weir/internal/demodata"
 	"weir/internal/lakesql"
 	"weir/pipeline"
 	"weir/schemas"
 )
 
 // questions are files of SQL that SQLite, DuckDB and ClickHouse all understand,
-// over the views of lakesql. A file's first line is the question.
+// over the views of lakesql. A question's
+// first line is a comment with its text; the others are not asked.
 //
 //go:embed questions/*.sql
 var questions embed.FS
@@ -28,7 +30,7 @@ const (
 	unusedFor = 30 * 24 * time.Hour // as the question about tokens says
 	shownRows = 8                   // of an answer
 	storyRows = 20
-	cellWidth = 40
+	cellWidth = 28
 )
 
 // demoQuestion is one of the demo's questions.
@@ -41,21 +43,17 @@ func askedQuestions(now time.Time) (out []demoQuestion, err error) {
 		return nil, err
 	}
 	for _, f := range files {
-		sql, err := question(f.Name(), "{{since}}", now.Add(-unusedFor).UTC().Format(time.DateOnly))
+		b, err := questions.ReadFile(path.Join("questions", f.Name()))
 		if err != nil {
 			return nil, err
 		}
+		sql := strings.ReplaceAll(string(b), "{{since}}", now.Add(-unusedFor).UTC().Format(time.DateOnly))
 		if text, ok := strings.CutPrefix(sql, "-- "); ok {
 			text, _, _ = strings.Cut(text, "\n")
 			out = append(out, demoQuestion{strings.TrimSuffix(f.Name(), ".sql"), text, sql})
 		}
 	}
 	return out, nil
-}
-
-func question(file, old, value string) (string, error) {
-	b, err := questions.ReadFile(path.Join("questions", file))
-	return strings.ReplaceAll(string(b), old, value), err
 }
 
 // demoQuestions prints the questions with their answers, and writes them to
@@ -77,12 +75,7 @@ func (c *console) demoQuestions(ctx context.Context, p demoPlace, lake *lakesql.
 			return err
 		}
 	}
-	dir := p.sql
-	if wd, err := os.Getwd(); err == nil {
-		if rel, err := filepath.Rel(wd, p.sql); err == nil && len(rel) < len(dir) {
-			dir = rel
-		}
-	}
+	dir := path.Join(p.given, "sql")
 	for i, q := range asked {
 		if err := os.WriteFile(filepath.Join(p.sql, q.name+".sql"), []byte(q.sql), 0o600); err != nil {
 			return err
@@ -186,22 +179,23 @@ func (c *console) demoParked(ctx context.Context, p demoPlace) (err error) {
 		return err
 	}
 	for _, d := range dead {
-		fmt.Fprintf(c.out, "  …%s\n  %s\n  weir deadletter show -c %s %s\n", path.Base(d.Lane), d.Reason, p.config, d.ID)
+		fmt.Fprintf(c.out, "  …%s\n  %s\n  weir deadletter show -c %s/weir.yaml %s\n", path.Base(d.Lane), d.Reason, p.given, d.ID)
 	}
 	return nil
 }
 
-// demoStory prints what the address behind the trail's story did.
-func (c *console) demoStory(ctx context.Context, lake *lakesql.DB, address string) error {
-	sql, err := question("story.sql", "{{address}}", address)
+// demoStory prints what the trail's story is about.
+func (c *console) demoStory(ctx context.Context, lake *lakesql.DB, story demodata.Story) error {
+	b, err := questions.ReadFile("questions/story.sql")
 	if err != nil {
 		return err
 	}
+	sql := strings.NewReplacer("{{address}}", story.IP, "{{actor}}", story.Intruder).Replace(string(b))
 	columns, rows, err := lake.Query(ctx, sql)
 	if err != nil {
 		return fmt.Errorf("the story: %w", err)
 	}
-	fmt.Fprintf(c.out, "\nOne of the addresses, %s, and what it did in AWS:\n\n", address)
+	fmt.Fprintf(c.out, "\nOne of the addresses, %s, and what %s did from it in AWS:\n\n", story.IP, story.Intruder)
 	c.answer(columns, rows, storyRows)
 	return nil
 }

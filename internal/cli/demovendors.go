@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jonboulle/clockwork"
+
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/all"
 )
@@ -19,16 +21,18 @@ const (
 	demoDays         = 30
 )
 
-// demoVendors serves every vendor of the sandbox on this machine until stop is
-// called. It returns the instances of a configuration that collects from them.
-func (c *console) demoVendors(ctx context.Context) (instances string, stop func(), err error) {
-	s, err := sandbox.New(sandbox.Options{
-		Vendors: all.Vendors, Clock: c.clock, Real: c.clock, Seed: 1, People: demoPeople, History: demoDays * 24 * time.Hour,
+// demoSandbox plays the organization. The seed is one in which, at most times,
+// somebody has left Okta and not yet GitHub.
+func demoSandbox(clock clockwork.Clock) (*sandbox.Server, error) {
+	return sandbox.New(sandbox.Options{
+		Vendors: all.Vendors, Clock: clock, Real: clock, Seed: 6, People: demoPeople, History: demoDays * 24 * time.Hour,
 		EventsPerDay: 4, Tenants: []string{demoOrganization},
 	})
-	if err != nil {
-		return "", nil, err
-	}
+}
+
+// serveDemo serves every vendor of the sandbox on this machine until stop is
+// called. It returns the instances of a configuration that collects from them.
+func serveDemo(ctx context.Context, s *sandbox.Server) (instances string, stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("the demo's vendors: %w", err)

@@ -107,7 +107,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	po := pipeline.Options{
 		DataDir: cfg.Agent.DataDir, Clock: o.Clock, Rand: rand.Reader, Log: o.Log, Metrics: a.metrics,
 		SpoolLimit: int64(cfg.Agent.SpoolLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
-		Tables: filledTables(cfg.Instances),
+		Tables: filledTables(cfg.Instances), Instances: []string{},
+	}
+	for _, inst := range cfg.Instances {
+		po.Instances = append(po.Instances, inst.Name)
 	}
 	if o.Once {
 		po.Patience = cfg.Agent.DrainTimeout

@@ -37,8 +37,12 @@ import (
 
 // Names of small values in the state.
 const (
-	metaVersion = "version"  // the highest row version used
-	metaSeenKey = "seen_key" // key of the hash over event ids, hexadecimal
+	metaVersion  = "version"   // the highest row version used
+	metaSeenKey  = "seen_key"  // key of the hash over event ids, hexadecimal
+	metaTenant   = "tenant/"   // and the instance: its organization
+	metaCovered  = "covered/"  // and the stream: until when it is complete, in milliseconds
+	metaDecision = "decision/" // and the stream: what a person said of held removals
+	metaGone     = "gone/"     // and the instance: since when it is not configured, in milliseconds
 )
 
 // Options is what a pipeline needs.
@@ -50,6 +54,7 @@ type Options struct {
 	Metrics    prometheus.Registerer
 	Sinks      []SinkOptions
 	Tables     []*schemas.Table // all that the streams may fill
+	Instances  []string         // all in the configuration; nil: not known, and what is remembered of others is kept
 	SpoolLimit int64            // sources pause while the spool holds more, in bytes
 	MinFree    int64            // sources pause while the data directory's disk has less, in bytes
 	// Patience is how long a step that fails is repeated before the pipeline
@@ -89,6 +94,9 @@ type Pipeline struct {
 	sinkNames []string
 	tables    []*schemas.Table
 	unlock    func() error
+	instances []string
+	gone      time.Time // when instances that are gone were last looked for
+	goneMu    sync.Mutex
 
 	stopSinks, stopCommits context.CancelCauseFunc
 	sinkGroup              errgroup.Group
@@ -99,6 +107,9 @@ type Pipeline struct {
 	watchMu sync.Mutex
 	watch   chan struct{} // closed and replaced at every change of what is waiting
 }
+
+// ErrSinkOwed refuses a configuration without a sink that is still owed rows.
+var ErrSinkOwed = errors.New("put it back until they are delivered")
 
 // Open locks the data directory, opens state and spool, and sees that every
 // sink the state still owes something is configured.
@@ -112,7 +123,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, commitDone: make(chan struct{}), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, commitDone: make(chan struct{}), watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
@@ -138,6 +149,9 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 		return nil, err
 	}
 	if err := p.addSinks(ctx, o.Sinks); err != nil {
+		return nil, err
+	}
+	if err := p.forgetInstances(ctx, p.state.Update); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -302,7 +316,7 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 		}
 		owed += int64(len(parts))
 		if owed > 0 {
-			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: put it back until they are delivered", s.Name, owed)
+			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: %w", s.Name, owed, ErrSinkOwed)
 		}
 		p.log.Info("sink is gone from the configuration and was owed nothing: forgotten", "sink", s.Name)
 		if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetSink(s.Name) }); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"weir/configs"
 	"weir/internal/buildinfo"
+	"weir/pipeline"
 	sinkregistry "weir/sinks/registry"
 	sourceregistry "weir/sources/registry"
 )
@@ -95,6 +96,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "weir:", err)
+	if errors.Is(err, pipeline.ErrSinkOwed) {
+		return exitUsage
+	}
 	return exitFailed
 }
 

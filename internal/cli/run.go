@@ -130,7 +130,7 @@ func totals(a *agent.Agent) (t sums) {
 
 // summary prints what a single run did.
 func (c *console) summary(a *agent.Agent, took time.Duration) {
-	t := newTable(c.out, "instance", "stream", "rows", "duplicates", "rejected", "parked", "seconds", "rows/s", "bytes in", "bytes out")
+	t := newTable(c.out, "instance", "stream", "rows", "duplicates", "rejected", "parked", "sec", "rows/s", "in", "out")
 	for _, s := range a.Streams() {
 		run := s.Running()
 		if run == nil {

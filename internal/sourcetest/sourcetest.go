@@ -354,19 +354,25 @@ func (s *Site) fullRound() {
 }
 
 func late(t *testing.T, f *Fixture) {
-	site := f.NewSite(t, SiteOptions{People: 200, Scenario: "late", Speed: 2000, Events: 100, History: 12 * time.Hour})
+	site := f.NewSite(t, SiteOptions{People: 200, Scenario: "late", Speed: 150, Events: 200, History: 12 * time.Hour})
 	site.Once()
 	first := len(site.Log("lake", schemas.TableActivities))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	cfg := site.Config()
 	go func() { done <- site.Run(ctx, cfg, false) }()
-	<-site.Clock.After(time.Hour) // what is late has come
-	site.Clock.Skip(24 * time.Hour)
-	<-site.Clock.After(2 * time.Hour) // and a day's sweep has passed
+	for _, d := range []time.Duration{time.Hour, 24 * time.Hour} { // what is late has come, and a day's sweep has passed
+		<-site.Clock.After(2 * time.Minute)
+		site.Clock.Skip(d)
+		<-site.Clock.After(5 * time.Minute)
+	}
 	cancel()
 	require.NoError(t, <-done)
 	require.Greater(t, len(site.Log("lake", schemas.TableActivities)), first, "some were late")
+	for _, diff := range site.Compare("lake") {
+		require.NotContains(t, diff, schemas.TableActivities+": ")
+	}
+	site.Once() // time has changed entities, too
 	site.Equal("lake")
 	site.polite()
 }
@@ -420,7 +426,7 @@ func scopes(t *testing.T, f *Fixture) {
 
 // cutShort breaks every listing after its first page, for some rounds.
 func cutShort(t *testing.T, f *Fixture) {
-	site := f.NewSite(t, SiteOptions{People: 200})
+	site := f.NewSite(t, SiteOptions{People: 200, History: 12 * time.Hour}) // younger than any log forgets
 	site.Once()
 	for range 3 {
 		var n atomic.Int64

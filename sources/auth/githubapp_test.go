@@ -96,7 +96,7 @@ func TestGitHubApp(t *testing.T) {
 	require.Equal(t, "Bearer installation-1", r.Header.Get("Authorization"))
 	tok, err := a.Token(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, map[string]string{"members": "read", "organization_administration": "read"}, tok.Permissions)
+	require.Equal(t, map[string]string{"members": "read", "organization_administration": "read", "repository_selection": "all"}, tok.Permissions)
 	clock.Advance(49 * time.Minute)
 	require.Equal(t, "Bearer installation-1", authorized(t, a, "https://acme.example/").Header.Get("Authorization"))
 	clock.Advance(time.Minute)

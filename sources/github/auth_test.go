@@ -52,7 +52,7 @@ func TestGitHubApp(t *testing.T) {
 	})
 	id, err := s.Identity(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, sources.Identity{ID: "Iv1.0000", Name: "GitHub App Iv1.0000", Kind: sources.IdentityApp, Roles: []string{"members:read", "metadata:read"}}, id)
+	require.Equal(t, sources.Identity{ID: "Iv1.0000", Name: "GitHub App Iv1.0000", Kind: sources.IdentityApp, Roles: []string{"members:read", "metadata:read", "repository_selection:all"}}, id)
 	tenant, err := s.Tenant(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "6811672", tenant)

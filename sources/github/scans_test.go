@@ -137,7 +137,7 @@ func TestOutsideCollaborators(t *testing.T) {
 	v.fail(path, 403, "Must be an organization owner")
 	v.fail(path+"?per_page=100", 403, "Must be an organization owner")
 	_, err := readAll(s.readAccounts(t.Context(), sources.Lane{ID: laneOutside}, ""))
-	require.Equal(t, fault.BadData, fault.Of(err))
+	require.Equal(t, fault.Forbidden, fault.Of(err))
 	require.ErrorContains(t, err, "accounts/outside")
 }
 
@@ -153,7 +153,7 @@ func TestInvitations(t *testing.T) {
 	require.Error(t, err)
 	v.owner("repo, read:user")
 	_, err = read()
-	require.Equal(t, fault.BadData, fault.Of(err), "the scope is missing")
+	require.Equal(t, fault.Forbidden, fault.Of(err), "the scope is missing")
 	v.owner("read:org, read:user")
 	r, err := read()
 	require.NoError(t, err, "an owner with the scope sees that there are none: managed users")
@@ -216,6 +216,7 @@ func (v *vendor) repository(outside, direct, teams, invitations, deployKeys stri
 	v.json(path+"/collaborators?affiliation=outside&per_page=100", outside)
 	v.json(path+"/collaborators?affiliation=outside&per_page=1", outside)
 	v.json(path+"/collaborators?affiliation=direct&per_page=100", direct)
+	v.json(path+"/collaborators?affiliation=direct&per_page=1", direct)
 	v.json(path+"/teams", teams)
 	v.json(path+"/invitations", invitations)
 	v.json(path+"/keys", deployKeys)
@@ -230,7 +231,7 @@ func TestRepository(t *testing.T) {
 	require.Equal(t, []string{"organization", "roles", "repository/12"}, listLanes(t, s.repositoryLanes(t.Context(), "")))
 	require.NotContains(t, v.requests()[0], "sort=pushed", "a push would move a repository behind the place that has been read")
 	r := readLane(t, s.readRepositories, "repository/12")
-	require.Equal(t, []string{"File 12:", "FilePermission 12: account:1", "FilePermission 12: group:42", "FilePermission 12: key:5", "FilePermission 12: org:6811672"},
+	require.Equal(t, []string{"File 12:", "FilePermission 12: account:1", "FilePermission 12: group:42", "FilePermission 12: link:5", "FilePermission 12: domain:6811672"},
 		append(keys(&schemas.Rows{Files: r.Files}), keys(&schemas.Rows{FilePermissions: r.FilePermissions})...))
 	require.Len(t, r.Privileges, 2)
 	require.Equal(t, "private", r.Files[0].Sharing)
@@ -256,7 +257,7 @@ func TestRepositoryAccessForbidden(t *testing.T) {
 	})
 	s := v.open(t)
 	r, err := readAll(s.readRepositories(t.Context(), sources.Lane{ID: "repository/12"}, ""))
-	require.Equal(t, fault.BadData, fault.Of(err))
+	require.Equal(t, fault.Forbidden, fault.Of(err))
 	require.ErrorContains(t, err, "administration=read")
 	require.Len(t, r.Files, 1)
 	require.False(t, r.whole)
@@ -421,13 +422,13 @@ func TestGrants(t *testing.T) {
 	v.fail(credentials+"?page=1&per_page=100", 404, "Not Found")
 	v.owner("repo")
 	_, err := readAll(s.readGrants(t.Context(), sources.Lane{ID: laneCredentials}, ""))
-	require.Equal(t, fault.BadData, fault.Of(err))
+	require.Equal(t, fault.Forbidden, fault.Of(err))
 	v.owner("read:org")
 	require.Empty(t, keys(&readLane(t, s.readGrants, laneCredentials).Rows))
 
 	v.json("GET /orgs/octo-corp/personal-access-tokens", `[{"id":55,"owner":{"id":1},"token_id":98}]`)
 	r = readLane(t, s.readGrants, lanePATs)
-	require.Equal(t, "pat:55", r.AppGrants[0].GrantID)
+	require.Equal(t, "pat:98", r.AppGrants[0].GrantID)
 }
 
 func TestScanCursors(t *testing.T) {

@@ -65,3 +65,11 @@ func withToken() sourcetest.Fixture {
 }
 
 func TestSuite(t *testing.T) { sourcetest.Run(t, fixture()) }
+
+// With a token fine-grained tokens are not listed.
+func TestSuiteWithToken(t *testing.T) {
+	sourcetest.Run(t, withToken(),
+		"collects the truth, and nothing the second time",
+		"a scope taken away stops its stream alone, removes nobody, and comes back",
+		"the truth under mixed")
+}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -299,6 +300,11 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 		configured[o.Name] = true
 		p.sinks = append(p.sinks, newSinkRun(p, o))
 		p.sinkNames = append(p.sinkNames, o.Name)
+	}
+	for q := range totals { // one that was never reached is owed rows as well
+		if !slices.ContainsFunc(known, func(s SinkState) bool { return s.Name == q.Sink }) {
+			known = append(known, SinkState{Name: q.Sink})
+		}
 	}
 	for _, s := range known {
 		if configured[s.Name] {

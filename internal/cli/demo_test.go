@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"weir/internal/clickhousetest"
@@ -73,7 +72,7 @@ func TestDemo(t *testing.T) {
 		require.NotEmpty(t, want, asked[i].text)
 		slices.Sort(got)
 		slices.Sort(want)
-		assert.Equal(t, slices.Compact(want), got, asked[i].text)
+		require.Equal(t, slices.Compact(want), got, asked[i].text)
 		require.Contains(t, out, asked[i].text)
 	}
 	for line := range strings.Lines(out) {

@@ -140,7 +140,7 @@ func (c *console) demoCollected(ctx context.Context, lake *lakesql.DB) error {
 	if err != nil {
 		return err
 	}
-	var instances, header = []string{}, []any{"table"}
+	instances, header := []string{}, []any{"table"}
 	counts := map[string]map[string]string{} // by table and instance
 	for _, r := range rows {
 		if len(instances) == 0 || instances[len(instances)-1] != r[0] {

@@ -150,8 +150,6 @@ func (c *console) summary(a *agent.Agent, took time.Duration) {
 	t.Render()
 }
 
-type tableSort = table.SortBy
-
 func newTable(out io.Writer, header ...any) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)

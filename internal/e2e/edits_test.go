@@ -257,13 +257,13 @@ func TestEditStreamDisabled(t *testing.T) {
 
 func TestEditOtherTenant(t *testing.T) {
 	e := newEdits(t)
-	e.run(e.okta("acme-okta"))
-	before, events := e.changes("lake", "acme-okta"), len(e.rows("lake", "activities", "acme-okta"))
-	err := e.try(e.instance("acme-okta", "okta", "beta"))
-	require.ErrorContains(t, err, "instance acme-okta belonged to organization")
+	e.run(e.instance("acme-github", "github", "acme"))
+	before, events := e.changes("lake", "acme-github"), len(e.rows("lake", "activities", "acme-github"))
+	err := e.try(e.instance("acme-github", "github", "beta"))
+	require.ErrorContains(t, err, "instance acme-github belonged to organization")
 	require.ErrorContains(t, err, "give the other organization an instance of its own")
-	require.Equal(t, before, e.changes("lake", "acme-okta"))
-	require.Len(t, e.rows("lake", "activities", "acme-okta"), events)
+	require.Equal(t, before, e.changes("lake", "acme-github"))
+	require.Len(t, e.rows("lake", "activities", "acme-github"), events)
 }
 
 func TestEditCredentials(t *testing.T) {
@@ -286,8 +286,16 @@ func TestEditCredentials(t *testing.T) {
 	e.run(other)
 	require.Zero(t, e.changes("lake", "acme-github")["removed"], "another sees something else, perhaps")
 	e.run(other)
+	require.Zero(t, e.changes("lake", "acme-github")["removed"])
+	accounts := pipeline.StreamID{Instance: "acme-github", Stream: "accounts"}
+	e.state(func(ctx context.Context, st pipeline.State) {
+		scan, err := st.Scan(ctx, accounts)
+		require.NoError(t, err)
+		require.True(t, scan.Holds["accounts"].Sight, "%+v", scan)
+	})
+	require.NoError(t, pipeline.DecideOffline(t.Context(), filepath.Join(e.dir, "data"), accounts, pipeline.Accept))
 	e.run(other)
-	require.NotZero(t, e.changes("lake", "acme-github")["removed"], "what it does not see again is gone")
+	require.NotZero(t, e.changes("lake", "acme-github")["removed"])
 }
 
 func TestEditSinkRemovedWithWorkOpen(t *testing.T) {
@@ -316,6 +324,10 @@ func TestEditSinkRemoved(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, known, 1)
 	})
+	before := e.changes("lake", "acme-okta")["added"]
+	e.lakes = append(e.lakes, "other=other")
+	e.run(e.okta("acme-okta"))
+	require.Equal(t, before, e.changes("other", "acme-okta")["snapshot"], "put back, it is a new sink")
 }
 
 func TestEditSinkRenamed(t *testing.T) {

@@ -191,8 +191,10 @@ func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 		switch {
 		case t.Type == "AppUser" && t.AlternateID != "":
 			id = userID(e, t.AlternateID)
-		case kind == "credential":
-			id = credentialID(id)
+		case kind == "credential" || kind == "other":
+			if grant := credentialID(id); grant != id {
+				id, kind = grant, "credential" // whatever the vendor calls it
+			}
 		}
 		if id == "" && name == "" || m.has(id, kind, name) {
 			continue

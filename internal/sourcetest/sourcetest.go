@@ -2,7 +2,6 @@ package sourcetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -252,8 +251,6 @@ func rowsOf(f *Fixture, p *sources.Page) (out []rowtest.Row) {
 	return out
 }
 
-var errEnough = errors.New("enough")
-
 func pages(t *testing.T, f *Fixture) {
 	site := f.NewSite(t, SiteOptions{People: few})
 	session := site.Session()
@@ -498,7 +495,7 @@ func nonsense(t *testing.T, f *Fixture) {
 		_, err := session.Tenant(t.Context())
 		require.NoError(t, err)
 		site.Wrap(func(http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				calls.Add(1)
 				answer(w)
 			})

@@ -120,6 +120,8 @@ func (s *Server) serve(t *Tenant, w http.ResponseWriter, r *http.Request) {
 	defer running.Add(-1)
 	s.checkProtocol(t, r, running.Add(1))
 
+	// Whoever answers, a proxy's error page too, has the virtual time.
+	w.Header().Set("Date", s.o.Clock.Now().UTC().Format(http.TimeFormat))
 	d := s.decide(t, r)
 	rec := &recorder{ResponseWriter: w}
 	r = r.WithContext(context.WithValue(r.Context(), decisionKey{}, d))

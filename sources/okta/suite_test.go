@@ -13,11 +13,15 @@ func fixture() sourcetest.Fixture {
 		Connector: okta.Connector,
 		Vendor:    sandboxokta.Vendor(),
 		Config:    "grants: {per_user: true}",
+		// Not here: groups are a part of privileges too, API service integrations
+		// of two streams, and accounts of all that is asked for each user.
 		Scopes: map[string][]string{
-			"activities": {"okta.logs.read"},
-			"groups":     {"okta.groups.read"},
-			"privileges": {"okta.roles.read"},
+			"activities":            {"okta.logs.read"},
+			"privileges":            {"okta.roles.read"},
+			"app_grants/scopes":     {"okta.appGrants.read"},
+			"app_grants/api_tokens": {"okta.apiTokens.read"},
 		},
+		Words:   []string{"eventType", "severity", "result", "reason", "displayMessage"},
 		Secrets: []string{sandboxokta.TokenValid},
 	}
 }

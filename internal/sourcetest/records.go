@@ -125,7 +125,7 @@ func malformed(t *testing.T, f *Fixture) {
 	}
 	// A record that turns bad is not gone.
 	site := f.NewSite(t, SiteOptions{People: few, History: 12 * time.Hour}) // younger than any log forgets
-	same := Answers(func(_ *http.Request, v any) any { return v }) // or the records' bytes would differ
+	same := Answers(func(_ *http.Request, v any) any { return v })          // or the records' bytes would differ
 	site.Wrap(same)
 	site.Once()
 	site.Wrap(spoil(map[string]any{"weir": "nonsense"}, new(atomic.Int64)))

@@ -22,7 +22,7 @@ REQUIRE := WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 WEIR_REQUIRE_SPECS=1
 
 .PHONY: help
 help: ## list the tasks
-	@echo 'make demo   see it work: collects sample audit logs into Parquet'
+	@echo 'make demo   see it work: collects from pretended apps into Parquet, and asks five questions'
 	@echo 'make test   all tests'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +32,7 @@ build: ## build ./bin/weir, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X weir/internal/buildinfo.version=$(VERSION)' -o $(BIN)/weir .
 
 .PHONY: demo
-demo: build ## collect the sample CloudTrail logs into Parquet; no account needed
+demo: build ## collect from pretended apps into Parquet; no account needed
 	@$(BIN)/weir demo
 
 .PHONY: test

@@ -30,6 +30,11 @@ import (
 const (
 	firstWait = time.Second
 	maxWait   = 10 * time.Minute // between attempts to bring up an instance or a stopped stream
+
+	// A daemon's instances start one after the other: all at once, they would
+	// need much memory, and poll in step ever after.
+	startApart  = 200 * time.Millisecond
+	startWithin = time.Minute // all have started by then
 )
 
 // Options is what an agent needs beside its configuration.
@@ -102,7 +107,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	po := pipeline.Options{
 		DataDir: cfg.Agent.DataDir, Clock: o.Clock, Rand: rand.Reader, Log: o.Log, Metrics: a.metrics,
 		SpoolLimit: int64(cfg.Agent.SpoolLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
-		Tables: filledTables(cfg.Instances),
+		Tables: filledTables(cfg.Instances), Instances: []string{},
+	}
+	for _, inst := range cfg.Instances {
+		po.Instances = append(po.Instances, inst.Name)
 	}
 	if o.Once {
 		po.Patience = cfg.Agent.DrainTimeout
@@ -184,9 +192,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	collect, stop := context.WithCancelCause(ctx)
 	defer context.AfterFunc(a.Pipeline.Failure(), func() { stop(context.Cause(a.Pipeline.Failure())) })()
 	var wg sync.WaitGroup
-	for _, inst := range a.Config.Instances {
+	for i, inst := range a.Config.Instances {
 		if inst.Enabled {
-			wg.Go(func() { a.runInstance(collect, inst) })
+			wg.Go(func() {
+				if a.Once || a.pause(collect, time.Duration(i)*min(startApart, startWithin/time.Duration(len(a.Config.Instances)))) {
+					a.runInstance(collect, inst)
+				}
+			})
 		}
 	}
 	wg.Wait()

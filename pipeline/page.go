@@ -31,11 +31,10 @@ type pageCounts struct {
 
 // encoder turns pages of one lane at a time into batches. Not for concurrent use.
 type encoder struct {
-	p        *Pipeline
-	run      *StreamRun
-	builders map[string]*schemas.Builder
-	index    []int32
-	groups   []group
+	p      *Pipeline
+	run    *StreamRun
+	index  []int32
+	groups []group
 }
 
 // group is the rows of one batch to be.
@@ -46,7 +45,7 @@ type group struct {
 }
 
 func newEncoder(p *Pipeline, run *StreamRun) *encoder {
-	return &encoder{p: p, run: run, builders: map[string]*schemas.Builder{}}
+	return &encoder{p: p, run: run}
 }
 
 // encode judges a page's rows and builds its batches. The returned seenPage is
@@ -197,11 +196,6 @@ func (e *encoder) group(late bool, epoch int64, row int32) {
 }
 
 func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, late bool, now time.Time) (spooled, error) {
-	builder, ok := e.builders[t.Name]
-	if !ok {
-		builder = schemas.NewBuilder(t)
-		e.builders[t.Name] = builder
-	}
 	observed := schemas.Time(now.UnixMilli())
 	b := &Batch{
 		ID: e.p.ids.New(), Table: t.Name, App: e.run.App, Instance: e.run.ID.Instance,
@@ -217,7 +211,7 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 		}
 		b.MaxTime = max(b.MaxTime, at)
 	}
-	encoded, err := builder.Encode(schemas.Envelope{
+	encoded, err := e.p.builders.encode(t, schemas.Envelope{
 		App: b.App, Instance: b.Instance, Tenant: e.run.tenant, ObservedAt: observed,
 		Version: e.p.versions.take(int64(len(index))), BatchID: b.ID,
 	}, rows, index)

@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -37,8 +38,12 @@ import (
 
 // Names of small values in the state.
 const (
-	metaVersion = "version"  // the highest row version used
-	metaSeenKey = "seen_key" // key of the hash over event ids, hexadecimal
+	metaVersion  = "version"   // the highest row version used
+	metaSeenKey  = "seen_key"  // key of the hash over event ids, hexadecimal
+	metaTenant   = "tenant/"   // and the instance: its organization
+	metaCovered  = "covered/"  // and the stream: until when it is complete, in milliseconds
+	metaDecision = "decision/" // and the stream: what a person said of held removals
+	metaGone     = "gone/"     // and the instance: since when it is not configured, in milliseconds
 )
 
 // Options is what a pipeline needs.
@@ -50,6 +55,7 @@ type Options struct {
 	Metrics    prometheus.Registerer
 	Sinks      []SinkOptions
 	Tables     []*schemas.Table // all that the streams may fill
+	Instances  []string         // all in the configuration; nil: not known, and what is remembered of others is kept
 	SpoolLimit int64            // sources pause while the spool holds more, in bytes
 	MinFree    int64            // sources pause while the data directory's disk has less, in bytes
 	// Patience is how long a step that fails is repeated before the pipeline
@@ -79,6 +85,7 @@ type Pipeline struct {
 	room     *room
 	versions *versions
 	metrics  *metrics
+	builders *builders
 	seenKey  [16]byte
 	patience time.Duration
 	takeOver bool
@@ -88,6 +95,9 @@ type Pipeline struct {
 	sinkNames []string
 	tables    []*schemas.Table
 	unlock    func() error
+	instances []string
+	gone      time.Time // when instances that are gone were last looked for
+	goneMu    sync.Mutex
 
 	stopSinks, stopCommits context.CancelCauseFunc
 	sinkGroup              errgroup.Group
@@ -98,6 +108,9 @@ type Pipeline struct {
 	watchMu sync.Mutex
 	watch   chan struct{} // closed and replaced at every change of what is waiting
 }
+
+// ErrSinkOwed refuses a configuration without a sink that is still owed rows.
+var ErrSinkOwed = errors.New("put it back until they are delivered")
 
 // Open locks the data directory, opens state and spool, and sees that every
 // sink the state still owes something is configured.
@@ -111,7 +124,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, commitDone: make(chan struct{}), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, commitDone: make(chan struct{}), watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
@@ -131,11 +144,15 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
+	p.builders = newBuilders()
 	p.metrics = newMetrics(o.Metrics, p)
 	if err := p.loadMeta(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.addSinks(ctx, o.Sinks); err != nil {
+		return nil, err
+	}
+	if err := p.forgetInstances(ctx, p.state.Update); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -284,6 +301,11 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 		p.sinks = append(p.sinks, newSinkRun(p, o))
 		p.sinkNames = append(p.sinkNames, o.Name)
 	}
+	for q := range totals { // one that was never reached is owed rows as well
+		if !slices.ContainsFunc(known, func(s SinkState) bool { return s.Name == q.Sink }) {
+			known = append(known, SinkState{Name: q.Sink})
+		}
+	}
 	for _, s := range known {
 		if configured[s.Name] {
 			continue
@@ -300,7 +322,7 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 		}
 		owed += int64(len(parts))
 		if owed > 0 {
-			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: put it back until they are delivered", s.Name, owed)
+			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: %w", s.Name, owed, ErrSinkOwed)
 		}
 		p.log.Info("sink is gone from the configuration and was owed nothing: forgotten", "sink", s.Name)
 		if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetSink(s.Name) }); err != nil {

@@ -462,4 +462,4 @@ func decide(ctx context.Context, state State, update func(context.Context, func(
 	return update(ctx, func(tx Tx) error { return tx.SetMeta(decisionKey(id), string(d)) })
 }
 
-func decisionKey(id StreamID) string { return "decision/" + id.String() }
+func decisionKey(id StreamID) string { return metaDecision + id.String() }

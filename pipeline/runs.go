@@ -177,7 +177,7 @@ func CoveredTo(ctx context.Context, s State, id StreamID) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), err
 }
 
-func coveredKey(id StreamID) string { return "covered/" + id.String() }
+func coveredKey(id StreamID) string { return metaCovered + id.String() }
 
 func millis(t time.Time) schemas.Time {
 	if t.IsZero() {

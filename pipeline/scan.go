@@ -536,5 +536,6 @@ func (s *scan) maintain(ctx context.Context) error {
 		return nil
 	}
 	s.r.upkeep = now
-	return s.p.committer.update(ctx, func(tx Tx) error { return tx.ForgetParts(now.Add(-7 * 24 * time.Hour)) })
+	err := s.p.committer.update(ctx, func(tx Tx) error { return tx.ForgetParts(now.Add(-7 * 24 * time.Hour)) })
+	return errors.Join(err, s.p.forgetInstances(ctx, s.p.committer.update))
 }

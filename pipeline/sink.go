@@ -120,7 +120,9 @@ func (s *sinkRun) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	had := false // written under this name before
 	for _, k := range known {
+		had = had || k.Name == s.name
 		if k.Name == s.name && k.SinkID != old.SinkID {
 			return fault.New(fault.Permanent, "this is not the sink that was written under this name before: that one's id is %s, here it is %q. Is its volume mounted? A new place needs a new name in the configuration", k.SinkID, old.SinkID)
 		}
@@ -135,7 +137,7 @@ func (s *sinkRun) claim(ctx context.Context) error {
 		}
 		mine.SinkID = id.String()
 	case old.Equal(s.ownerNow()): // ours, in this generation
-	case old.StateID == mine.StateID && (old.Generation >= mine.Generation || old.Parts > mine.Parts):
+	case old.StateID == mine.StateID && (old.Generation >= mine.Generation || had && old.Parts > mine.Parts):
 		return fault.New(fault.Permanent, "this state is older than the sink: it is at generation %d with %d parts, the sink has been written by generation %d with %d parts of the same state; "+
 			"it was restored from a copy, or a copy of it is running. Put the newest state back. Nothing was collected or written", mine.Generation, mine.Parts, old.Generation, old.Parts)
 	case old.StateID != mine.StateID && now.Sub(old.Heartbeat) < ownerAlive:

@@ -251,6 +251,12 @@ func (s *sqliteState) Meta(ctx context.Context, key string) (string, error) {
 	return v, ignoreNoRows(err)
 }
 
+func (s *sqliteState) Instances(ctx context.Context) ([]string, error) {
+	return query(ctx, s.read, scanOne[string], `SELECT instance FROM listings UNION SELECT instance FROM lanes UNION SELECT instance FROM scans
+		UNION SELECT instance FROM scan_lanes UNION SELECT instance FROM scopes UNION SELECT instance FROM seen UNION SELECT instance FROM seen_floor
+		UNION SELECT substr(key, length(?1) + 1) FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY 1`, metaTenant)
+}
+
 func (s *sqliteState) Listing(ctx context.Context, id StreamID) (sources.Cursor, error) {
 	var c string
 	err := s.read.QueryRowContext(ctx, `SELECT cursor FROM listings WHERE instance = ? AND stream = ?`, id.Instance, id.Stream).Scan(&c)

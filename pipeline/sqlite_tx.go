@@ -66,6 +66,40 @@ func (t *sqliteTx) ForgetLanes(s StreamID, doneBefore time.Time) (int64, error) 
 	return r.RowsAffected()
 }
 
+func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err error) {
+	const scopes = `(SELECT num FROM scopes WHERE instance = ?1)`
+	r, err := t.tx.ExecContext(t.ctx, fmt.Sprintf(`DELETE FROM baselines WHERE id IN (SELECT b.id FROM scopes s JOIN baselines b
+		ON b.id BETWEEN s.num << %[1]d AND (s.num << %[1]d) + %[2]d WHERE s.instance = ?1 LIMIT ?2)`, scopeShift, int64(rowMask)), instance, limit)
+	if err != nil {
+		return false, err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == int64(limit) {
+		return true, err
+	}
+	for _, q := range []string{
+		`DELETE FROM round_seen WHERE scope IN ` + scopes,
+		`DELETE FROM scopes WHERE instance = ?1`,
+		`DELETE FROM scans WHERE instance = ?1`,
+		`DELETE FROM scan_lanes WHERE instance = ?1`,
+		`DELETE FROM listings WHERE instance = ?1`,
+		`DELETE FROM lanes WHERE instance = ?1`,
+		`DELETE FROM seen WHERE instance = ?1`,
+		`DELETE FROM seen_floor WHERE instance = ?1`,
+		`DELETE FROM synced WHERE instance = ?1`,
+	} {
+		if err := t.exec(q, instance); err != nil {
+			return false, err
+		}
+	}
+	for _, prefix := range []string{metaCovered, metaDecision} {
+		prefix += instance + "/"
+		if err := t.exec(`DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1`, prefix); err != nil {
+			return false, err
+		}
+	}
+	return false, t.exec(`DELETE FROM meta WHERE key IN (?, ?)`, metaTenant+instance, metaGone+instance)
+}
+
 func (t *sqliteTx) AddSegment(name string, bytes int64) error {
 	return t.exec(`INSERT INTO segments VALUES (?, ?)`, name, bytes)
 }

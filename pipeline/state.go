@@ -26,6 +26,9 @@ type State interface {
 
 	// Meta returns a small named value; "" when it is not there.
 	Meta(ctx context.Context, key string) (string, error)
+	// Instances returns the instances that anything is remembered of, but for
+	// batches and dead letters.
+	Instances(ctx context.Context) ([]string, error)
 	// Listing returns a stream's listing cursor.
 	Listing(ctx context.Context, s StreamID) (sources.Cursor, error)
 	// DueLanes returns lanes to be read by now, the longest due first.
@@ -83,6 +86,11 @@ type Tx interface {
 	ReviveLogLanes(s StreamID, now time.Time) error
 	// ForgetLanes removes lanes done before the given time.
 	ForgetLanes(s StreamID, doneBefore time.Time) (int64, error)
+
+	// ForgetInstance removes what is remembered of an instance, but for batches
+	// and dead letters. It takes no more than limit rows, and reports whether
+	// there are more.
+	ForgetInstance(instance string, limit int) (more bool, err error)
 
 	AddSegment(name string, bytes int64) error
 	// AddBatch records a spooled batch and queues it for every sink. It sets

@@ -465,5 +465,5 @@ func (r *StreamRun) maintain(ctx context.Context) error {
 		}
 		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
 	})
-	return errors.Join(err, r.seen.maintain(ctx, r.p.committer.update, now, keep))
+	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, now, keep))
 }

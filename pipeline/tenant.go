@@ -10,7 +10,7 @@ import (
 // another one later: its rows would mix two organizations under one name. It
 // returns the pinned one. An unknown tenant ("") neither pins nor conflicts.
 func (p *Pipeline) PinTenant(ctx context.Context, instance, tenant string) (string, error) {
-	key := "tenant/" + instance
+	key := metaTenant + instance
 	pinned, err := p.state.Meta(ctx, key)
 	switch {
 	case err != nil:

@@ -19,6 +19,7 @@ import (
 
 	"weir/configs"
 	"weir/internal/buildinfo"
+	"weir/pipeline"
 	sinkregistry "weir/sinks/registry"
 	sourceregistry "weir/sources/registry"
 )
@@ -44,7 +45,7 @@ type commands struct {
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
-	Demo       demoCmd       `cmd:"" help:"Collect sample CloudTrail logs into Parquet; needs no account."`
+	Demo       demoCmd       `cmd:"" help:"Collect from a pretended Okta, GitHub and CloudTrail into Parquet, and ask five questions; needs no account."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Serve the vendors' APIs over pretend organizations, to try things on."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -95,6 +96,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "weir:", err)
+	if errors.Is(err, pipeline.ErrSinkOwed) {
+		return exitUsage
+	}
 	return exitFailed
 }
 

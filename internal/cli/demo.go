@@ -1,18 +1,18 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
-
-	pq "github.com/parquet-go/parquet-go"
 
 	"weir/agent"
 	"weir/configs"
 	"weir/internal/demodata"
+	"weir/internal/lakesql"
+	"weir/internal/sandbox"
 	sinkregistry "weir/sinks/registry"
 	sourceregistry "weir/sources/registry"
 )
@@ -24,7 +24,8 @@ type demoCmd struct {
 // demoHead marks a directory as the demo's own.
 const demoHead = "# Weir's demo: this directory is removed when the demo runs again.\n"
 
-const demoConfig = demoHead + `agent:
+const demoConfig = demoHead + `# Its vendors ended with it: weir sandbox serves them again, at an address of its own.
+agent:
   data_dir: %[1]q
   log_level: error
   min_free: 100MB
@@ -34,55 +35,90 @@ instances:
   demo-trail:
     app: aws
     cloudtrail: {url: %[3]q, settle: 0s}
-`
+%[4]s`
 
-// Run implements the command: it writes a trail's log files, collects them, and
-// looks into what was delivered.
+// demoPlace is where the demo's files are; given is the directory as it was named.
+type demoPlace struct{ given, config, logs, lake, data, sql string }
+
+// Run implements the command.
 func (r *demoCmd) Run(c *console) error {
-	dir, err := filepath.Abs(r.Dir)
+	ctx, stop := c.signals()
+	defer stop()
+	s, err := demoSandbox(c.clock)
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(dir, "weir.yaml")
-	if err := clearDemo(dir, config); err != nil {
+	return c.demo(ctx, r.Dir, s)
+}
+
+// demo writes a trail's log files, serves the vendors of a pretend organization,
+// collects all of it, and looks into what was delivered.
+func (c *console) demo(ctx context.Context, given string, s *sandbox.Server) error {
+	dir, err := filepath.Abs(given)
+	if err != nil {
 		return err
 	}
-	logs, lake := filepath.Join(dir, "bucket"), filepath.Join(dir, "lake")
-	stats, err := demodata.Write(logs, 1, c.clock.Now())
+	p := demoPlace{given, filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "bucket"), filepath.Join(dir, "lake"), filepath.Join(dir, "data"), filepath.Join(dir, "sql")}
+	if err := clearDemo(dir, p.config); err != nil {
+		return err
+	}
+	stats, err := demodata.Write(p.logs, 1, c.clock.Now())
 	if err != nil {
 		return fmt.Errorf("writing the sample logs: %w", err)
 	}
-	yaml := fmt.Sprintf(demoConfig, filepath.Join(dir, "data"), lake, "file://"+logs)
-	if err := os.WriteFile(config, []byte(yaml), 0o600); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.out, "An invented organization's CloudTrail logs of three days: %d files, %d records, in\n  %s\n\nCollecting them into Parquet: weir run --once -c %s\n\n", stats.LogFiles, stats.Records, logs, config)
-	cfg, err := configs.Load(config, nil, sourceregistry.All, sinkregistry.All)
-	if err != nil {
-		return err
-	}
-	ctx, stop := c.signals()
-	defer stop()
-	if err := c.run(ctx, cfg, agent.Options{Once: true}); err != nil {
+	fmt.Fprintf(c.out, `An invented organization: its CloudTrail logs of three days (%d files, %d records), and an Okta
+and a GitHub that the sandbox plays for %d people and %d days. All of it is collected into Parquet
+files in %s/lake, as weir run --once does.
+
+`, stats.LogFiles, stats.Records, demoPeople, demoDays, given)
+	if err := c.demoCollect(ctx, p, s); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "\nRecords that came twice were delivered once, and %d damaged file was parked:\n\n", stats.Damaged)
-	list := deadletterListCmd{configFlag: configFlag{Config: config}, Limit: 10}
-	if err := list.Run(c); err != nil {
+	if err := c.demoParked(ctx, p); err != nil {
 		return err
 	}
-	if err := c.demoStory(lake, stats); err != nil {
+	lake, err := lakesql.Open(ctx, p.lake)
+	if err != nil {
+		return err
+	}
+	defer lake.Close()
+	if err := c.demoCollected(ctx, lake); err != nil {
+		return err
+	}
+	if err := c.demoQuestions(ctx, p, lake); err != nil {
+		return err
+	}
+	if err := c.demoStory(ctx, lake, stats.Story); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(c.out, `
 Look further:
-  weir status -c %[1]s
-  duckdb -c "SELECT action, outcome, count(*) FROM '%[2]s/activities/**/*.parquet' GROUP BY ALL ORDER BY 3 DESC"
-  clickhouse local -q "SELECT actor_name, src_ip, count() FROM file('%[2]s/activities/**/*.parquet') WHERE outcome = 'failure' GROUP BY ALL ORDER BY 3 DESC"
+  weir status -c %[1]s/weir.yaml
+  cat %[1]s/sql/duckdb.sql - | duckdb: the tables, for questions of your own
+  weir sandbox: the same vendors, to try configurations on
   docs/schema.md tells what each column means, docs/architecture.md how it got there.
-Your own logs: copy configs/weir.example.yaml, set cloudtrail.url, and weir check.
-`, config, lake)
+Your own apps: copy configs/weir.example.yaml, then weir check --connect.
+`, given)
 	return err
+}
+
+// demoCollect collects everything once, while the sandbox serves the vendors.
+func (c *console) demoCollect(ctx context.Context, p demoPlace, s *sandbox.Server) error {
+	instances, stop, err := serveDemo(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	yaml := fmt.Sprintf(demoConfig, p.data, p.lake, "file://"+p.logs, instances)
+	if err := os.WriteFile(p.config, []byte(yaml), 0o600); err != nil {
+		return err
+	}
+	cfg, err := configs.Load(p.config, nil, sourceregistry.All, sinkregistry.All)
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, cfg, agent.Options{Once: true})
 }
 
 // clearDemo removes an earlier demo, and nothing else.
@@ -102,41 +138,4 @@ func clearDemo(dir, config string) error {
 		return err
 	}
 	return os.MkdirAll(dir, 0o700)
-}
-
-type demoRow struct {
-	Time    int64  `parquet:"time"`
-	Action  string `parquet:"action"`
-	Outcome string `parquet:"outcome"`
-	Actor   string `parquet:"actor_name"`
-	SrcIP   string `parquet:"src_ip"`
-	Target  string `parquet:"target_name"`
-	Access  string `parquet:"access"`
-}
-
-// demoStory reads the delivered Parquet back and prints what one address did.
-func (c *console) demoStory(lake string, stats demodata.Stats) error {
-	files, err := filepath.Glob(filepath.Join(lake, "activities", "*", "*", "*.parquet"))
-	if err != nil {
-		return err
-	}
-	t := newTable(c.out, "time (UTC)", "actor", "action", "outcome", "target")
-	rows, shown := 0, 0
-	for _, f := range files {
-		part, err := pq.ReadFile[demoRow](f)
-		if err != nil {
-			return fmt.Errorf("reading %s back: %w", f, err)
-		}
-		rows += len(part)
-		for _, r := range part {
-			if r.SrcIP == stats.Story.IP && (r.Access == "write" || r.Outcome == "failure" || strings.HasPrefix(r.Action, "signin:")) && shown < 20 {
-				t.AppendRow([]any{time.UnixMilli(r.Time).UTC().Format("01-02 15:04:05"), r.Actor, r.Action, r.Outcome, r.Target})
-				shown++
-			}
-		}
-	}
-	fmt.Fprintf(c.out, "\n%d activities are in %s/activities. One address, %s, is worth a look:\n\n", rows, lake, stats.Story.IP)
-	t.SortBy([]tableSort{{Name: "time (UTC)"}})
-	t.Render()
-	return nil
 }

@@ -130,7 +130,7 @@ func totals(a *agent.Agent) (t sums) {
 
 // summary prints what a single run did.
 func (c *console) summary(a *agent.Agent, took time.Duration) {
-	t := newTable(c.out, "instance", "stream", "rows", "duplicates", "rejected", "parked", "seconds", "rows/s", "bytes in", "bytes out")
+	t := newTable(c.out, "instance", "stream", "rows", "duplicates", "rejected", "parked", "sec", "rows/s", "in", "out")
 	for _, s := range a.Streams() {
 		run := s.Running()
 		if run == nil {
@@ -149,8 +149,6 @@ func (c *console) summary(a *agent.Agent, took time.Duration) {
 	}
 	t.Render()
 }
-
-type tableSort = table.SortBy
 
 func newTable(out io.Writer, header ...any) table.Writer {
 	t := table.NewWriter()

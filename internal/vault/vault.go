@@ -164,7 +164,7 @@ func (s *Secrets) locked(ctx context.Context, do func() error) error {
 	if err != nil {
 		return fault.New(fault.Transient, "vault: %w", err)
 	}
-	defer f.Close() // which unlocks
+	defer func() { _ = f.Close() }() // which unlocks
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {

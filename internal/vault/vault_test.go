@@ -238,7 +238,7 @@ func TestMisplaced(t *testing.T) {
 	require.Contains(t, Misplaced(filepath.Join(root, "link"), data), "is inside data_dir")
 	require.Empty(t, Misplaced(filepath.Join(root, "none"), data))
 	if shm, err := os.MkdirTemp("/dev/shm", "weir"); err == nil {
-		defer os.RemoveAll(shm)
+		defer func() { _ = os.RemoveAll(shm) }()
 		file := filepath.Join(shm, "key")
 		require.NoError(t, os.WriteFile(file, []byte(testKey), 0o600))
 		if !sameVolume(t, shm, root) {

@@ -89,7 +89,7 @@ func Connect(ctx context.Context, o ConnectOptions) (Grant, error) {
 	timer.Stop()
 	stop()
 	for range listeners {
-		<-served
+		_ = <-served // it was closed
 	}
 	return grant, err
 }

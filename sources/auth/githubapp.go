@@ -3,18 +3,18 @@ package auth
 import (
 	"context"
 	"fmt"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"weir/internal/fault"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/jonboulle/clockwork"
 
+	"weir/internal/fault"
 	"weir/sources/httpx"
 )
 

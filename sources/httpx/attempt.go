@@ -128,7 +128,7 @@ var (
 )
 
 // keptScratch bounds the buffers that wait for the next answer.
-const keptScratch = 4 << 20
+const keptScratch = 1 << 20
 
 var (
 	scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -158,17 +158,25 @@ func readBody(r *http.Response, method string, limit int64) (body []byte, transf
 		return nil, 0, fmt.Errorf("content encoding %.20q was not asked for", encoding)
 	}
 	buf, _ := scratch.Get().(*bytes.Buffer)
+	given := false
 	defer func() {
-		if buf.Cap() <= keptScratch {
+		if !given && buf.Cap() <= keptScratch {
 			buf.Reset()
 			scratch.Put(buf)
 		}
 	}()
+	if from == counted && r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
 	if _, err := buf.ReadFrom(io.LimitReader(from, limit+1)); err != nil {
 		return nil, counted.n, err
 	}
 	if int64(buf.Len()) > limit {
 		return nil, counted.n, errTooLarge
+	}
+	// A large answer is handed over rather than copied: many are held at once.
+	if given = buf.Len() > keptScratch/4 && 2*buf.Len() > buf.Cap(); given {
+		return buf.Bytes(), counted.n, nil
 	}
 	return bytes.Clone(buf.Bytes()), counted.n, nil
 }

@@ -24,21 +24,47 @@ var (
 	allTokens  = url.Values{"limit": {"200"}}
 )
 
-// readApps lists the apps.
-func (s *session) readApps(ctx context.Context, _ sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
-	return s.list(ctx, allApps, c, func(_ context.Context, w *walk, raw []byte) (reason string, err error) {
-		var a wireApp
-		if err := decode(raw, &a); err != nil {
-			return err.Error(), nil
-		}
-		if a.ID == "" {
-			return "the app has no id", nil
-		}
-		row := schemas.App{Raw: alias(withoutSecret(raw))}
-		mapApp(&row, &a)
-		w.page.Rows.Apps = append(w.page.Rows.Apps, row)
-		return "", nil
-	})
+func (s *session) appLanes(context.Context, sources.Cursor) iter.Seq2[*sources.LanePage, error] {
+	return lanes(laneApps, laneIntegrations)
+}
+
+// readApps lists the apps, or the API service integrations.
+func (s *session) readApps(ctx context.Context, l sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
+	switch l.ID {
+	case laneApps:
+		return s.list(ctx, allApps, c, addApp)
+	case laneIntegrations:
+		return s.list(ctx, listing{path: httpx.P(pathIntegrations)}, c, addService)
+	}
+	return failed(fault.New(fault.Permanent, "okta has no lane %q of apps", l.ID))
+}
+
+func addApp(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+	var a wireApp
+	if err := decode(raw, &a); err != nil {
+		return err.Error(), nil
+	}
+	if a.ID == "" {
+		return "the app has no id", nil
+	}
+	row := schemas.App{Raw: alias(withoutSecret(raw))}
+	mapApp(&row, &a)
+	w.page.Rows.Apps = append(w.page.Rows.Apps, row)
+	return "", nil
+}
+
+func addService(_ context.Context, w *walk, raw []byte) (reason string, err error) {
+	var g wireGrant
+	if err := decode(raw, &g); err != nil {
+		return err.Error(), nil
+	}
+	if g.ID == "" {
+		return "the integration has no id", nil
+	}
+	row := schemas.App{Raw: alias(raw)}
+	mapService(&row, &g)
+	w.page.Rows.Apps = append(w.page.Rows.Apps, row)
+	return "", nil
 }
 
 // withoutSecret replaces the client secret in an app's record.
@@ -64,8 +90,9 @@ func withoutSecret(raw []byte) []byte {
 	}
 }
 
-// Lanes of app_grants: the sources they come from, whose scopes differ.
+// Lanes of apps and app_grants: the sources they come from, whose scopes differ.
 const (
+	laneApps         = "apps"
 	laneTokens       = "tokens"
 	laneScopes       = "scopes"
 	laneAPITokens    = "api_tokens"

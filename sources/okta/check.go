@@ -38,6 +38,7 @@ var capabilities = []sources.Capability{
 	capability("groups", "groups, members and owners", "okta.groups.read", readOnly+", or a custom one with okta.groups.read"),
 	capability("privileges", "administrator roles", "okta.roles.read", viewRoles),
 	capability("apps", "applications", "okta.apps.read", readOnly+", or a custom one with okta.apps.read"),
+	capability("apps/integrations", "API service integrations", "okta.oauthIntegrations.read", "Super Administrator (a lesser one may be enough)"),
 	capability("app_grants", "refresh tokens issued to apps", "okta.apps.read", readOnly+", or a custom one with okta.apps.read"),
 	capability("app_grants/scopes", "Okta API scopes granted to apps", "okta.appGrants.read, with okta.apps.read,", "Super Administrator (a lesser one may not be enough)"),
 	capability("app_grants/api_tokens", "API tokens (SSWS)", "okta.apiTokens.read", "Super Administrator, or a custom one with okta.users.apitokens.read"),
@@ -180,7 +181,7 @@ func (s *session) Probe(ctx context.Context, capability string) error {
 		return s.probeApp(ctx, capability)
 	case "app_grants/api_tokens":
 		path, one = pathAPITokens, nil
-	case "app_grants/integrations":
+	case "apps/integrations", "app_grants/integrations":
 		path, one = pathIntegrations, nil
 	default:
 		return fault.New(fault.Permanent, "okta has no capability %q", capability)

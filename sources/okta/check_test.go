@@ -46,7 +46,7 @@ func TestProbe(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{
 		"organization": "works", "activities": "works", "accounts": "works", "accounts/is_admin": "forbidden", "groups": "works", "privileges": "forbidden",
-		"apps": "works", "app_grants": "works", "app_grants/scopes": "forbidden", "app_grants/api_tokens": "works", "app_grants/integrations": "not_licensed",
+		"apps": "works", "apps/integrations": "not_licensed", "app_grants": "works", "app_grants/scopes": "forbidden", "app_grants/api_tokens": "works", "app_grants/integrations": "not_licensed",
 	}, got)
 	require.Equal(t, fault.Permanent, fault.Of(s.Probe(t.Context(), "files")))
 	for _, st := range s.Streams() {

@@ -1,10 +1,6 @@
 package okta
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/binary"
-	"encoding/hex"
 	"path"
 	"slices"
 	"strconv"
@@ -22,7 +18,7 @@ var accountStatus = map[text]string{
 func mapAccount(a *schemas.Account, u *wireUser, serviceTypes []string) {
 	p := &u.Profile
 	a.AccountID, a.Login, a.Email = string(u.ID), string(p.Login), strings.ToLower(string(p.Email))
-	if p.Login != "" {
+	if p.Login != "" && p.Login != u.ID {
 		a.AliasIDs = []string{string(p.Login)}
 	}
 	for _, e := range []string{a.Email, email(p.Login)} {
@@ -97,23 +93,9 @@ func mapRole(p *schemas.Privilege, r *wireRole) {
 		slices.Sort(targets)
 		p.Scope = strings.Join(targets, ",")
 	}
-	p.PrivilegeID = privilegeID(p, r)
-}
-
-// privilegeID is the vendor's id of an assignment where that names one and no
-// other. It does not for a role held through a group (the id is then the
-// group's), nor where the id is but the role's type in base 32.
-func privilegeID(p *schemas.Privilege, r *wireRole) string {
-	typeOnly := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(r.Type)) == strings.TrimRight(string(r.ID), "=")
-	if p.Via == "direct" && r.ID != "" && !typeOnly {
-		return string(r.ID)
-	}
-	h := sha256.New()
-	for _, s := range []string{p.PrincipalID, p.RoleID, p.Scope, p.Via, p.ViaID, p.Condition} {
-		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) // a hash takes everything
-		_, _ = h.Write([]byte(s))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	// The vendor's id of an assignment names none: held through a group it is the
+	// group's, and of a group's standard role it is but the role's type in base 32.
+	p.PrivilegeID = schemas.HashID(p.PrincipalID, p.RoleID, p.Scope, p.Via, p.ViaID, p.Condition)
 }
 
 func mapApp(a *schemas.App, w *wireApp) {
@@ -125,6 +107,12 @@ func mapApp(a *schemas.App, w *wireApp) {
 	a.RedirectURIs = list(w.Settings.OAuthClient.RedirectURIs)
 }
 
+// mapService maps an API service integration.
+func mapService(a *schemas.App, w *wireGrant) {
+	a.AppID, a.Name, a.Publisher, a.Kind, a.Status = string(w.ID), string(w.Name), string(w.Type), "API_SERVICE", "active"
+	a.CreatedAt = parseTime(text(first(string(w.Created), string(w.CreatedAt))))
+}
+
 // mapGrant maps any of the five kinds of grants; app is whose grants were asked
 // for, or nil.
 func mapGrant(g *schemas.AppGrant, w *wireGrant, kind string, app *wireApp) {
@@ -132,9 +120,6 @@ func mapGrant(g *schemas.AppGrant, w *wireGrant, kind string, app *wireApp) {
 	g.AppID, g.AppName, g.Resource = string(w.ClientID), string(w.Links.Client.Title), string(w.Issuer)
 	if app != nil {
 		g.AppID, g.AppName, g.Publisher = string(app.ID), first(g.AppName, string(app.Label)), string(app.Name)
-	}
-	if w.UserID != "" {
-		g.PrincipalID, g.PrincipalKind = string(w.UserID), "account"
 	}
 	switch {
 	case w.ScopeID != "":
@@ -162,13 +147,22 @@ func mapGrant(g *schemas.AppGrant, w *wireGrant, kind string, app *wireApp) {
 	case grantInstallation:
 		g.AppID, g.AppName, g.Publisher, g.Consent = string(w.ID), string(w.Name), string(w.Type), "admin"
 	}
+	g.PrincipalID, g.PrincipalKind = string(w.UserID), "account"
+	if g.PrincipalID == "" { // the app itself
+		g.PrincipalID, g.PrincipalKind = g.AppID, "app"
+	}
 	g.Status = first(strings.ToLower(string(w.Status)), "active") // what is listed without one works
 	g.CreatedAt, g.ExpiresAt = parseTime(text(first(string(w.Created), string(w.CreatedAt)))), parseTime(w.ExpiresAt)
-	for _, s := range g.Scopes {
-		if strings.HasPrefix(s, "okta.") && strings.HasSuffix(s, ".manage") {
-			g.HighPrivilege = schemas.Some(true)
-		}
+	g.HighPrivilege = highPrivilege(g.Scopes)
+}
+
+// highPrivilege tells whether scopes allow changing anything; unknown where they
+// are whatever the owner may do, or not told.
+func highPrivilege(scopes []string) schemas.Opt[bool] {
+	if len(scopes) == 0 || slices.Contains(scopes, "*") {
+		return schemas.Opt[bool]{}
 	}
+	return schemas.Some(slices.ContainsFunc(scopes, func(s string) bool { return strings.HasSuffix(s, ".manage") }))
 }
 
 // lastUse derives when an API token was last used: each use puts its end off

@@ -34,6 +34,7 @@ func (m *mapper) eventType(name string) eventType {
 type family struct {
 	prefixes   string // separated by spaces
 	kind       string
+	access     string // "" by the verb
 	class      int32
 	activities map[string]int32 // by the last part of the name; others are ActivityOther
 	self       bool
@@ -50,7 +51,7 @@ var (
 	memberVerbs = map[string]int32{"add": 3, "remove": 4}
 	groupVerbs  = map[string]int32{"create": 6, "delete": 5}
 	rightVerbs  = map[string]int32{"grant": 1, "revoke": 2}
-	appVerbs    = map[string]int32{"create": 1, "delete": 2, "activate": 6, "deactivate": 7, "update": 8}
+	appVerbs    = map[string]int32{"create": 1, "authorize": 1, "delete": 2, "revoke": 2, "activate": 6, "deactivate": 7, "update": 8}
 	apiVerbs    = map[string]int32{"create": 1, "grant": 1, "add": 1, "read": 2, "update": 3, "revoke": 4, "delete": 4, "remove": 4}
 	entityVerbs = map[string]int32{"create": 1, "add": 1, "read": 2, "update": 3, "delete": 4, "remove": 4, "activate": 10, "deactivate": 11}
 	logonVerbs  = map[string]int32{"start": 1, "access_admin_app": 1, "sso": 1, "end": 2, "expire": 2, "clear": 2, "universal_logout": 2}
@@ -59,29 +60,39 @@ var (
 // families are looked through in order. The contract's table, with the words of
 // the schema: system is a kind of actor, and what tells of a threat an alert.
 var families = []family{
-	{"security.threat. security.request.blocked user.risk. user.account.report_suspicious_activity_by_enduser", "alert", schemas.ClassDetectionFinding, map[string]int32{"": 1}, false},
-	{"user.session.clear/", "admin", schemas.ClassAuthentication, logonVerbs, false},
-	{"user.session.start user.session.end user.session.expire user.session.access_admin_app policy.evaluate_sign_on", "signin", schemas.ClassAuthentication, logonVerbs, false},
-	{"user.authentication.", "signin", schemas.ClassAuthentication, map[string]int32{"": 1, "universal_logout": 2}, false},
-	{"user.account.privilege. app.oauth2.client.privilege. iam.", "admin", schemas.ClassUserAccess, accessVerbs, false},
-	{"user.mfa.factor. user.credential.enroll", "admin", schemas.ClassAccountChange, factorVerbs, true},
-	{"user.lifecycle. user.account.update_ user.account.lock user.account.unlock user.account.reset_password user.account.expire_password", "admin", schemas.ClassAccountChange, accountVerbs, true},
-	{"group.user_membership.", "admin", schemas.ClassGroupManagement, memberVerbs, false},
-	{"group.lifecycle.", "admin", schemas.ClassGroupManagement, groupVerbs, false},
-	{"group.privilege.", "admin", schemas.ClassGroupManagement, rightVerbs, false},
-	{"application.user_membership. group.application_assignment.", "admin", schemas.ClassUserAccess, accessVerbs, false},
-	{"application.lifecycle. app.oauth2.client.lifecycle.", "admin", schemas.ClassApplicationLifecycle, appVerbs, false},
-	{"system.api_token.", "admin", schemas.ClassAPIActivity, apiVerbs, false},
-	{"system.log_stream. policy. zone. event_hook. security.trusted_origin.", "admin", schemas.ClassEntityManagement, entityVerbs, false},
-	{"system. core. user.import.", "admin", schemas.ClassAPIActivity, apiVerbs, false},
-	{"user.", "user", schemas.ClassAPIActivity, apiVerbs, false},
-	{"", "admin", schemas.ClassAPIActivity, apiVerbs, false},
+	{"security.threat. security.request.blocked user.risk. user.account.report_suspicious_activity_by_enduser", "alert", reads, schemas.ClassDetectionFinding, map[string]int32{"": 1}, false},
+	{"user.session.clear/", "admin", writes, schemas.ClassAuthentication, logonVerbs, false},
+	{"user.authentication.universal_logout", "signin", writes, schemas.ClassAuthentication, logonVerbs, false},
+	{"user.session.start user.session.end user.session.expire user.session.access_admin_app policy.evaluate_sign_on", "signin", reads, schemas.ClassAuthentication, logonVerbs, false},
+	{"user.authentication.", "signin", reads, schemas.ClassAuthentication, map[string]int32{"": 1}, false},
+	{"user.account.privilege. app.oauth2.client.privilege. iam.", "admin", writes, schemas.ClassUserAccess, accessVerbs, false},
+	{"user.mfa.factor. user.credential.enroll", "admin", writes, schemas.ClassAccountChange, factorVerbs, true},
+	{"user.lifecycle. user.account.update_ user.account.lock user.account.unlock user.account.reset_password user.account.expire_password", "admin", writes, schemas.ClassAccountChange, accountVerbs, true},
+	{"group.user_membership.", "admin", writes, schemas.ClassGroupManagement, memberVerbs, false},
+	{"group.lifecycle. group.profile.", "admin", writes, schemas.ClassGroupManagement, groupVerbs, false},
+	{"group.privilege.", "admin", writes, schemas.ClassGroupManagement, rightVerbs, false},
+	{"application.user_membership. group.application_assignment.", "admin", writes, schemas.ClassUserAccess, accessVerbs, false},
+	{"application.lifecycle. app.oauth2.client.lifecycle. integration.api_service.", "admin", writes, schemas.ClassApplicationLifecycle, appVerbs, false},
+	{"app.oauth2.admin.consent.", "admin", writes, schemas.ClassAPIActivity, apiVerbs, false},
+	{"system.api_token.", "admin", writes, schemas.ClassAPIActivity, apiVerbs, false},
+	{"system.log_stream. policy. zone. event_hook. security.trusted_origin.", "admin", writes, schemas.ClassEntityManagement, entityVerbs, false},
+	{"system.org.rate_limit.", "admin", reads, schemas.ClassAPIActivity, nil, false},
+	{"user.import.", "admin", writes, schemas.ClassAPIActivity, apiVerbs, false},
+	{"system. core.", "admin", "", schemas.ClassAPIActivity, apiVerbs, false},
+	{"user.", "user", "", schemas.ClassAPIActivity, apiVerbs, false},
+	{"", "admin", "", schemas.ClassAPIActivity, apiVerbs, false},
 }
 
+// Values of access.
+const (
+	reads  = "read"
+	writes = "write"
+)
+
 func classifyType(name string) eventType {
-	t := eventType{action: name, access: "unknown"}
+	t := eventType{action: name}
 	verb := name[strings.LastIndexByte(name, '.')+1:]
-	if strings.HasPrefix(name, "app.oauth2.") && (strings.Contains(name, "token") || strings.Contains(name, "consent")) && !strings.HasPrefix(name, "app.oauth2.client.") {
+	if isTokenOrConsent(name) {
 		t.kind, t.class, t.activity = "user", schemas.ClassAPIActivity, activity(apiVerbs, verb)
 		switch { // what was granted may stand after the verb
 		case strings.Contains(name, ".grant"):
@@ -89,24 +100,23 @@ func classifyType(name string) eventType {
 		case strings.Contains(name, ".revoke"):
 			t.kind, t.activity = "admin", 4
 		}
+		t.access = writes
 	} else {
 		f := familyOf(name)
-		t.kind, t.class, t.self, t.activity = f.kind, f.class, f.self, activity(f.activities, verb)
+		t.kind, t.access, t.class, t.self, t.activity = f.kind, f.access, f.class, f.self, activity(f.activities, verb)
 	}
-	switch t.class {
-	case schemas.ClassAccountChange, schemas.ClassUserAccess, schemas.ClassGroupManagement, schemas.ClassApplicationLifecycle, schemas.ClassEntityManagement:
-		t.access = "write"
-	case schemas.ClassAPIActivity:
-		switch t.activity {
-		case 1, 3, 4:
-			t.access = "write"
-		case 2:
-			t.access = "read"
-		}
+	if t.access == "" {
+		t.access = map[int32]string{1: writes, 2: reads, 3: writes, 4: writes, schemas.ActivityOther: "unknown"}[t.activity]
 	}
 	t.changes = t.kind == "admin" || t.kind == "user"
 	t.mfa = name == "user.authentication.auth_via_mfa"
 	return t
+}
+
+// isTokenOrConsent tells of what people grant to apps, or take from them again.
+func isTokenOrConsent(name string) bool {
+	return strings.HasPrefix(name, "app.oauth2.") && (strings.Contains(name, "token") || strings.Contains(name, "consent")) &&
+		!strings.HasPrefix(name, "app.oauth2.client.") && !strings.HasPrefix(name, "app.oauth2.admin.")
 }
 
 func familyOf(name string) *family {

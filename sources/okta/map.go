@@ -102,10 +102,18 @@ func outcome(s text) (string, int32) {
 	return "unknown", schemas.StatusUnknown // CHALLENGE, SKIPPED, UNKNOWN, DEFERRED, SCHEDULED, and new ones
 }
 
+// nobody is what stands for an actor's id and name where there is none.
+const nobody = "unknown"
+
 func actor(a *schemas.Activity, e *wireEvent) {
 	a.ActorID, a.ActorName = string(e.Actor.ID), string(e.Actor.DisplayName)
 	a.ActorEmail = email(e.Actor.AlternateID)
 	switch t := e.Actor.Type; {
+	case e.Actor.ID == nobody: // somebody who tried a login that no user has
+		a.ActorID, a.ActorKind = "", "anonymous"
+		if a.ActorName == nobody {
+			a.ActorName = ""
+		}
 	case t == "User":
 		a.ActorKind = "human"
 	case t == "SystemPrincipal":
@@ -183,8 +191,10 @@ func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 		switch {
 		case t.Type == "AppUser" && t.AlternateID != "":
 			id = userID(e, t.AlternateID)
-		case kind == "credential":
-			id = credentialID(id)
+		case kind == "credential" || kind == "other":
+			if grant := credentialID(id); grant != id {
+				id, kind = grant, "credential" // whatever the vendor calls it
+			}
 		}
 		if id == "" && name == "" || m.has(id, kind, name) {
 			continue
@@ -212,9 +222,12 @@ func (m *mapper) target(a *schemas.Activity, e *wireEvent) {
 	a.TargetKinds = m.list(from)
 }
 
-// userID returns the id of the account with a login, where it is a target, and
-// else the login.
+// userID returns the id of the account with a login, where it is a target or the
+// actor, and else the login.
 func userID(e *wireEvent, login text) string {
+	if e.Actor.Type == "User" && e.Actor.ID != nobody && strings.EqualFold(string(e.Actor.AlternateID), string(login)) {
+		return string(e.Actor.ID)
+	}
 	for i := range e.Target {
 		if t := &e.Target[i]; t.Type == "User" && strings.EqualFold(string(t.AlternateID), string(login)) {
 			return string(t.ID)

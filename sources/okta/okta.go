@@ -51,22 +51,22 @@ var (
 	}
 	infoGroups = sources.StreamInfo{
 		Name: "groups", Shape: sources.Scan, Tables: []string{tableGroups, tableMembers},
-		Every: 30 * time.Minute, FullEvery: day, Mapping: 1,
+		Every: 30 * time.Minute, FullEvery: day, Disjoint: true, Mapping: 1,
 		Doc: "groups, their members and owners; members are read again when a group's membership changed",
 	}
 	infoPrivileges = sources.StreamInfo{
 		Name: "privileges", Shape: sources.Scan, Tables: []string{tablePrivileges},
-		Every: time.Hour, Mapping: 1,
+		Every: time.Hour, Disjoint: true, Mapping: 1,
 		Doc: "administrator roles of users, groups and OAuth clients, directly or by a group",
 	}
 	infoApps = sources.StreamInfo{
 		Name: "apps", Shape: sources.Scan, Tables: []string{tableApps},
-		Every: time.Hour, Mapping: 1,
-		Doc: "applications, active or not",
+		Every: time.Hour, Disjoint: true, Mapping: 1,
+		Doc: "applications, active or not, and API service integrations",
 	}
 	infoAppGrants = sources.StreamInfo{
 		Name: "app_grants", Shape: sources.Scan, Tables: []string{tableAppGrants},
-		Every: 6 * time.Hour, Mapping: 1,
+		Every: 6 * time.Hour, Disjoint: true, Mapping: 1,
 		Doc: "scopes granted to apps, refresh tokens, API tokens, API service integrations and, if asked for, consents of users",
 	}
 )
@@ -248,7 +248,7 @@ func (s *session) Streams() []sources.Stream {
 		{Info: infoAccounts, Read: s.readAccounts, Delta: s.deltaAccounts, Ask: s.askAccount},
 		{Info: infoGroups, Lanes: s.groupLanes, Read: s.readGroups, Ask: s.askGroup},
 		{Info: infoPrivileges, Lanes: s.privilegeLanes, Read: s.readPrivileges},
-		{Info: infoApps, Read: s.readApps},
+		{Info: infoApps, Lanes: s.appLanes, Read: s.readApps},
 		{Info: infoAppGrants, Lanes: s.grantLanes, Read: s.readGrants},
 	}
 }

@@ -12,6 +12,7 @@ func fixture() sourcetest.Fixture {
 	return sourcetest.Fixture{
 		Connector: okta.Connector,
 		Vendor:    sandboxokta.Vendor(),
+		Config:    "grants: {per_user: true}",
 		Scopes: map[string][]string{
 			"activities": {"okta.logs.read"},
 			"groups":     {"okta.groups.read"},

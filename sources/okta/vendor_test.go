@@ -104,7 +104,7 @@ func (v *vendor) open(change func(*Config)) *session {
 		change(cfg)
 	}
 	require.Empty(v.t, cfg.Validate())
-	base, err := httpx.New(httpx.Options{Instance: "test", Clock: v.clock, UserAgent: "weir/test"})
+	base, err := httpx.New(httpx.Options{Instance: "test", Clock: v.clock, Wall: clockwork.NewRealClock(), UserAgent: "weir/test"})
 	require.NoError(v.t, err)
 	v.t.Cleanup(base.Close)
 	s, err := open(v.t.Context(), sources.Env{Instance: "test", Clock: v.clock, HTTP: base}, cfg)

@@ -59,7 +59,7 @@ func (h *Handler) SetLinks(base string) { h.links = strings.TrimSuffix(base, "/"
 
 // Config returns the settings of an instance that uses the API token.
 func (h *Handler) Config(base string) string {
-	return fmt.Sprintf("app: okta\nbase_url: %q\nauth: {token: %q}\n", base, TokenValid)
+	return fmt.Sprintf("app: okta\nbase_url: %q\nauth: {token: %q}\nservice_user_types: [Service]\n", base, TokenValid)
 }
 
 // route is one path of the API.

@@ -63,7 +63,7 @@ func (t *truth) accounts() {
 		p := t.s.People[a.Person]
 		email := strings.ToLower(p.Email)
 		row := schemas.Account{
-			AccountID: t.id(kindUser, a.N), Login: a.Login, Email: email, Emails: []string{email},
+			AccountID: t.id(kindUser, a.N), AliasIDs: []string{a.Login}, Login: a.Login, Email: email, Emails: []string{email},
 			DisplayName: p.Given + " " + p.Family, Status: statusWords[a.Status], Kind: "human", IsAdmin: schemas.Some(admins[a.N]),
 			CreatedAt: ms(a.Created), ModifiedAt: ms(a.Modified), LastLoginAt: ms(a.LastLogin),
 			// choice: passwordChanged stands in the sheet's page but not in its
@@ -76,7 +76,7 @@ func (t *truth) accounts() {
 			row.MFAEnabled = schemas.Some(len(a.Factors) > 0)
 		}
 		if p.Service {
-			// choice: the pattern that is configured is userType "Service".
+			// choice: the pattern that is configured (Config) is userType "Service".
 			row.Kind = "service"
 		}
 		if n := managerOf(t.s, p); n >= 0 {
@@ -143,10 +143,6 @@ func (t *truth) privileges() {
 
 func (t *truth) privilege(r *org.RoleGrant, kind, principal, group string) {
 	row := schemas.Privilege{
-		// choice: an assignment's id is not unique: each member of a group has
-		// the group's, and all groups have the same for a standard role. The
-		// principal goes before it.
-		PrivilegeID: principal + ":" + assignmentID(t.s.Seed, r),
 		PrincipalID: principal, PrincipalKind: kind, RoleID: r.Role, RoleName: roleLabel(t.s, r),
 		Scope: "org", ScopeKind: "org", // choice: the word of the sheet for both
 		Via: "direct", State: "active", AssignedAt: ms(r.Assigned),
@@ -160,7 +156,25 @@ func (t *truth) privilege(r *org.RoleGrant, kind, principal, group string) {
 	if group != "" {
 		row.Via, row.ViaID = "group", group
 	}
+	// choice: an assignment's id is not unique: each member of a group has the
+	// group's, and all groups have the same for a standard role. So it is a hash.
+	row.PrivilegeID = schemas.HashID(row.PrincipalID, row.RoleID, row.Scope, row.Via, row.ViaID, row.Condition)
+	row.Privileged = schemas.Some(privileged(t.s, r))
 	t.rows.Privileges = append(t.rows.Privileges, row)
+}
+
+// privileged tells whether a role allows changes. choice: of the standard ones
+// all but two do; of custom ones those that permit anything but reading.
+func privileged(s *org.State, r *org.RoleGrant) bool {
+	if r.RoleN < 0 {
+		return r.Role != "READ_ONLY_ADMIN" && r.Role != "REPORT_ADMIN"
+	}
+	for _, p := range s.RoleDefs[org.Okta][r.RoleN].Permits {
+		if !strings.HasSuffix(p, ".read") {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *truth) apps() {
@@ -185,18 +199,19 @@ func (t *truth) apps() {
 	}
 }
 
-// Prefixes of grant ids. choice: their words.
+// Prefixes of grant ids: SCHEMA.md's kinds of grants.
 const (
-	prefixAPIToken     = "api_token:"
+	prefixAPIToken     = "api_key:"
 	prefixConsent      = "consent:"
-	prefixRefresh      = "refresh_token:"
-	prefixScope        = "app_scope:"
+	prefixRefresh      = "token:"
 	prefixInstallation = "installation:"
 )
 
 // grantID is what app_grants and activities call a grant.
 func (t *truth) grantID(g *org.Grant) string {
-	prefix := map[string]string{org.GrantAPIToken: prefixAPIToken, org.GrantConsent: prefixConsent, org.GrantRefresh: prefixRefresh, org.GrantScope: prefixScope}[g.Kind]
+	// choice: what an admin granted an app is a consent too (an admin's), as it is
+	// to the vendor.
+	prefix := map[string]string{org.GrantAPIToken: prefixAPIToken, org.GrantConsent: prefixConsent, org.GrantRefresh: prefixRefresh, org.GrantScope: prefixConsent}[g.Kind]
 	return prefix + t.id(grantKind(g), g.N)
 }
 
@@ -211,14 +226,18 @@ func (t *truth) grants() {
 		}
 		if g.Integration >= 0 {
 			in := t.s.Integrations[org.Okta][g.Integration]
-			row.AppID, row.AppName, row.Publisher = t.id(kindApp, in.N), in.Label, catalogueKey(in)
+			row.AppID, row.AppName = t.id(kindApp, in.N), in.Label
+			row.Resource = t.h.links // the issuer
+			if g.Kind != org.GrantConsent {
+				row.Publisher = catalogueKey(in) // a person's consents tell none
+			}
 		}
 		switch g.Kind {
 		case org.GrantAPIToken:
-			// choice: a token (not an api_key); of no app, so that its own name
-			// stands where the app's would; active though it may have ended, as
-			// expires_at tells; last_used_at is derived.
-			row.Kind, row.Consent, row.Scopes, row.AppName = "token", "admin", []string{"*"}, g.Name
+			// choice: of no app, so that its own name stands where the app's would;
+			// active though it may have ended, as expires_at tells; last_used_at is
+			// derived.
+			row.Kind, row.Consent, row.Scopes, row.AppName = "api_key", "admin", []string{"*"}, g.Name
 			row.ExpiresAt = ms(tokenExpiry(g))
 			row.LastUsedAt = ms(tokenExpiry(g).Add(-tokenWindow))
 		case org.GrantConsent:
@@ -226,19 +245,37 @@ func (t *truth) grants() {
 		case org.GrantRefresh:
 			row.Kind, row.Consent, row.ExpiresAt = "token", "user", ms(g.Expires)
 		case org.GrantScope:
-			// choice: a consent of an admin's (not an app_role), of no principal:
-			// the app is its own.
-			row.Kind, row.Consent, row.PrincipalKind, row.Scopes = "consent", "admin", "app", g.Scopes[:min(1, len(g.Scopes))]
+			row.Kind, row.Consent, row.Scopes = "consent", "admin", g.Scopes[:min(1, len(g.Scopes))]
+			row.PrincipalID, row.PrincipalKind = row.AppID, "app" // choice: what it allows, the app itself does
 		}
+		row.HighPrivilege = highPrivilege(row.Scopes)
 		t.rows.AppGrants = append(t.rows.AppGrants, row)
 	}
 	for _, in := range t.s.Integrations[org.Okta] {
 		if in.Kind == apiService && in.Gone.IsZero() {
-			// choice: installed by an admin; of no principal.
+			// choice: installed by an admin; the integration acts for itself.
+			app := t.id(kindApp, in.N)
 			t.rows.AppGrants = append(t.rows.AppGrants, schemas.AppGrant{
-				GrantID: prefixInstallation + t.id(kindApp, in.N), Kind: "installation", AppID: t.id(kindApp, in.N), AppName: in.Label,
-				Publisher: strings.ReplaceAll(in.Name, "-", "_"), PrincipalKind: "app", Scopes: in.Scopes, Consent: "admin", Status: "active", CreatedAt: ms(in.Created),
+				GrantID: prefixInstallation + app, Kind: "installation", AppID: app, AppName: in.Label,
+				Publisher: strings.ReplaceAll(in.Name, "-", "_"), PrincipalID: app, PrincipalKind: "app", Scopes: in.Scopes,
+				Consent: "admin", Status: "active", HighPrivilege: highPrivilege(in.Scopes), CreatedAt: ms(in.Created),
 			})
 		}
 	}
+}
+
+// highPrivilege: choice: to manage anything is one; "*", all that the owner may
+// do, tells nothing.
+func highPrivilege(scopes []string) (known schemas.Opt[bool]) {
+	for _, s := range scopes {
+		switch {
+		case s == "*":
+			return schemas.Opt[bool]{}
+		case strings.HasSuffix(s, ".manage"):
+			known = schemas.Some(true)
+		case !known.Known:
+			known = schemas.Some(false)
+		}
+	}
+	return known
 }

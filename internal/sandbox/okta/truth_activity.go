@@ -1,6 +1,8 @@
 package okta
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 
 	"weir/internal/sandbox/org"
@@ -41,6 +43,9 @@ func (t *truth) activity(e *org.Event) schemas.Activity {
 	}
 	t.actor(&a, e)
 	t.where(&a, e)
+	if e.Verb == org.MFAVerify && !e.Failed {
+		a.MFA = schemas.Some(true) // choice: a second factor given, told by nothing else
+	}
 	for _, x := range appendTargets(nil, s, e) {
 		t.target(&a, &x)
 	}
@@ -84,11 +89,15 @@ func address(s string) string {
 	return ""
 }
 
+// canonical writes an address in its one canonical form.
+func canonical(ip string) string { return netip.MustParseAddr(ip).Unmap().String() }
+
 // where fills in where the request came from and what it was made with.
 func (t *truth) where(a *schemas.Activity, e *org.Event) {
 	s := t.s
 	if c := visible(e); c != nil {
-		a.SrcIP, a.IPs = c.IP, []string{c.IP}
+		a.SrcIP = canonical(c.IP)
+		a.IPs = []string{a.SrcIP}
 		if e.N%16 == 3 {
 			a.IPs = append(a.IPs, "198.51.100.9") // the proxy
 		}
@@ -137,14 +146,14 @@ func (t *truth) target(a *schemas.Activity, x *target) {
 	case typeRefresh:
 		kind, is = "credential", prefixRefresh+is
 	case typeConsent:
-		kind = "credential"
-		prefix := prefixConsent
-		if strings.HasPrefix(a.Action, "app.oauth2.admin.consent.") {
-			prefix = prefixScope
-		}
-		is = prefix + is
+		kind, is = "credential", prefixConsent+is
 	case typeAppUser:
-		// choice: a user's profile in an app is no account of this tenant.
+		// choice: a user's profile in an app stands for the account, which is
+		// named once.
+		kind, is = "account", t.id(kindUser, x.n&(1<<20-1))
+	}
+	if slices.Contains(a.TargetIDs, is) {
+		return
 	}
 	a.TargetIDs = append(a.TargetIDs, is)
 	a.TargetNames = append(a.TargetNames, name)
@@ -171,7 +180,7 @@ func classify(a *schemas.Activity, event string) {
 	a.Access = "write"
 	switch {
 	case has("user.session."), has("user.authentication."):
-		set("signin", schemas.ClassAuthentication, pick(".start", 1, ".end", 2, ".sso", 3, ".auth_via_mfa", 1))
+		set("signin", schemas.ClassAuthentication, pick(".start", 1, ".end", 2, ".sso", 1, ".auth_via_mfa", 1))
 		a.Access = "read"
 	case has("user.account.privilege."):
 		set("admin", schemas.ClassUserAccess, pick(".grant", 1, ".revoke", 2))
@@ -202,8 +211,11 @@ func classify(a *schemas.Activity, event string) {
 		set("admin", schemas.ClassEntityManagement, pick(".update", 3))
 	case has("security.threat."):
 		// choice: kind alert, which SCHEMA.md has where the sheet says system.
-		set("alert", schemas.ClassAPIActivity, schemas.ActivityOther)
+		set("alert", schemas.ClassDetectionFinding, 1)
 		a.Access = "read"
+	case has("system.org.rate_limit."):
+		set("admin", schemas.ClassAPIActivity, schemas.ActivityOther)
+		a.Access = "read" // choice: a warning changes nothing
 	default:
 		// choice: the sheet's kind system is no kind of SCHEMA.md's.
 		set("admin", schemas.ClassAPIActivity, schemas.ActivityOther)

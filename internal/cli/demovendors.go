@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+
+	"weir/internal/sandbox"
+	"weir/internal/sandbox/all"
+)
+
+// The demo's organization.
+const (
+	demoOrganization = "acme"
+	demoPeople       = 80
+	demoDays         = 30
+)
+
+// demoSandbox plays the organization. The seed is one in which, at most times,
+// somebody has left Okta and not yet GitHub.
+func demoSandbox(clock clockwork.Clock) (*sandbox.Server, error) {
+	return sandbox.New(sandbox.Options{
+		Vendors: all.Vendors, Clock: clock, Real: clock, Seed: 6, People: demoPeople, History: demoDays * 24 * time.Hour,
+		EventsPerDay: 4, Tenants: []string{demoOrganization},
+	})
+}
+
+// serveDemo serves every vendor of the sandbox on this machine until stop is
+// called. It returns the instances of a configuration that collects from them.
+func serveDemo(ctx context.Context, s *sandbox.Server) (instances string, stop func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("the demo's vendors: %w", err)
+	}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = h.Serve(l) // it ends when it is closed; a request that fails tells
+	}()
+	stop = func() {
+		_ = h.Close()
+		<-served
+	}
+	var b strings.Builder
+	for _, v := range all.Vendors {
+		t, err := s.Tenant(v.App, demoOrganization, "http://"+l.Addr().String())
+		if err != nil {
+			stop()
+			return "", nil, err
+		}
+		fmt.Fprintf(&b, "  %s:\n", t.Instance())
+		for line := range strings.Lines(t.Handler().Config(t.Base)) {
+			fmt.Fprintf(&b, "    %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	return b.String(), stop, nil
+}

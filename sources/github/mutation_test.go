@@ -47,7 +47,7 @@ var unnoticed = map[string]string{
 	"people may list fine-grained tokens":            "they are asked for as an App",
 	"installation tokens last a minute":              "a new one is minted",
 	"clocks may differ by an hour":                   "ours do not",
-	"codes last a second":                            "of consent: see TestConsent",
+	"codes last a second":                            "of consent: see TestConsentEndToEnd",
 	"a user has one token of an app":                 "of consent",
 	"OAuth errors are 400":                           "of consent",
 	"granted scopes are separated by spaces":         "of consent: both are read",

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -125,7 +126,9 @@ func (s *Site) Config(lakes ...string) *configs.Config {
 		lakes = []string{"lake"}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "agent:\n  data_dir: %q\n  listen: \"\"\n  min_free: 1MB\n  drain_timeout: 1h\nsinks:\n", filepath.Join(s.dir, "data"))
+	key := filepath.Join(s.dir, "key") // of the vault
+	require.NoError(s.t, os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600))
+	fmt.Fprintf(&b, "agent:\n  key: \"${file:%s}\"\n  data_dir: %q\n  listen: \"\"\n  min_free: 1MB\n  drain_timeout: 1h\nsinks:\n", key, filepath.Join(s.dir, "data"))
 	for _, l := range lakes {
 		fmt.Fprintf(&b, "  %s: {type: parquet, path: %q}\n", l, s.Lake(l))
 	}

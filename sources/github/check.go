@@ -261,7 +261,10 @@ func (s *session) Probe(ctx context.Context, capability string) error {
 		return err
 	case streamAccounts:
 		var into membersAnswer
-		_, err := s.query(ctx, membersQuery, map[string]any{"org": s.cfg.Org, "first": 1}, &into)
+		nulls, err := s.query(ctx, membersQuery, map[string]any{"org": s.cfg.Org, "first": 1}, &into)
+		if err == nil {
+			err = nulls["membersWithRole"]
+		}
 		return err
 	case partMFA:
 		err := get(httpx.P("/orgs/{org}/members", s.cfg.Org), "filter", "2fa_disabled")

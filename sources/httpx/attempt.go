@@ -86,16 +86,16 @@ func (cl *call) exchange(ctx context.Context, t ticket, req *http.Request, waite
 // attempt sends a request and reads its answer whole, within the client's
 // timeout. transferred counts the body's bytes as they came.
 func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response, transferred int64, err error) {
-	clock, timeout := cl.c.base.o.Wall, cl.c.c.Timeout
+	wall, timeout := cl.c.base.o.Wall, cl.c.c.Timeout
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer clock.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
+	defer wall.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
 	answer, err := cl.c.base.transport.RoundTrip(req.WithContext(limited))
 	if err != nil {
 		return nil, 0, cl.broken(ctx, limited, err)
 	}
 	defer answer.Body.Close()
-	at := clock.Now()
+	at := cl.c.base.o.Clock.Now()
 	body, transferred, err := readBody(answer, req.Method, cl.maxBody)
 	switch {
 	case errors.Is(err, errTooLarge):

@@ -529,3 +529,17 @@ func TestProxyAndCA(t *testing.T) {
 	_, err = New(Options{CAFile: ca})
 	require.ErrorContains(t, err, "no certificate")
 }
+
+// Times of answers are the clock's, not the network's.
+func TestAnswersHaveTheClocksTime(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", now.Format(http.TimeFormat))
+		_, _ = io.WriteString(w, "{}")
+	}, func(o *Options, _ *Config) { o.Clock, o.Wall = clockwork.NewFakeClockAt(now), clockwork.NewRealClock() })
+	r, err := c.Do(t.Context(), &Request{Path: P("/x")})
+	require.NoError(t, err)
+	require.Equal(t, now, r.At)
+	require.Less(t, r.Skew.Abs(), 2*time.Second)
+}

@@ -146,6 +146,11 @@ func (t truth) groups() {
 func (t truth) members(g *org.Group) []belongs {
 	c := &call{h: t.h, s: t.s, flavour: t.flavour}
 	all := c.effective(g)
+	for i := range all {
+		if all[i].role == t.h.facts.Maintainer {
+			all[i].role = "maintainer"
+		}
+	}
 	if t.flavour.OldGHES {
 		return all
 	}

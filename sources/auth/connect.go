@@ -89,7 +89,8 @@ func Connect(ctx context.Context, o ConnectOptions) (Grant, error) {
 	timer.Stop()
 	stop()
 	for range listeners {
-		_ = <-served // it was closed
+		//nolint:errcheck // how serving ended is of no interest once the answer is here
+		<-served
 	}
 	return grant, err
 }

@@ -59,7 +59,7 @@ var unnoticed = map[string]string{
 	"too many requests are 503":                      "limits are not reached",
 	"9 points a minute":                              "not in headers: it would take hours of refusals",
 	"one request at a time":                          "zero at a time: it would never end",
-	"an empty repository's tree is not found":       "none is empty among so few; see TestTree",
+	"an empty repository's tree is not found":        "none is empty among so few; see TestTree",
 	"trees are cut after three entries":              "a cut tree is walked: see TestTrees",
 }
 

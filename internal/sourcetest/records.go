@@ -218,7 +218,9 @@ func joins(t *testing.T, f *Fixture) {
 				note("target", kind, ids[i], names[i])
 			}
 		}
-		note("app", "app", r["client_app_id"].(string), r["client_app_name"].(string))
+		if id := r["client_app_id"].(string); id != "" { // a name alone refers to nothing
+			note("app", "app", id, r["client_app_name"].(string))
+		}
 		if c := r["credential_id"].(string); c != "" {
 			note("credential", "credential", c, "")
 		}

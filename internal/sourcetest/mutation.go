@@ -24,6 +24,7 @@ const leastMutations = 20
 // collected is not the truth, or a rule of the vendor's is broken.
 func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 	require.GreaterOrEqual(t, len(mutations), leastMutations)
+	NotUnderRace(t)
 	base := f.NewSite(t, SiteOptions{People: few})
 	base.Once()
 	base.Equal("lake")

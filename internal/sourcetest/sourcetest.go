@@ -57,6 +57,18 @@ func Scenarios() []string {
 	return out
 }
 
+// underRace are the tests that exercise everything that runs side by side. The
+// others show the race detector nothing new, and take it half an hour.
+var underRace = []string{"collects the truth, and nothing the second time", "cancelling is quick and leaves nothing behind", "the truth under mixed"}
+
+// NotUnderRace skips a test that is run without the race detector.
+func NotUnderRace(t testing.TB) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("run without the race detector, by make test too")
+	}
+}
+
 type test struct {
 	name string
 	run  func(*testing.T, *Fixture)
@@ -99,6 +111,9 @@ func Run(t *testing.T, f Fixture, only ...string) {
 		t.Run(x.name, func(t *testing.T) {
 			if reason, ok := f.Skip[x.name]; ok {
 				t.Skip("exempt: " + reason)
+			}
+			if !slices.Contains(underRace, x.name) {
+				NotUnderRace(t)
 			}
 			x.run(t, &f)
 		})

@@ -15,6 +15,7 @@ import (
 // TestScale collects an organization of 20,000 people, undisturbed and under a
 // bit of everything: that only with WEIR_SCALE=1.
 func TestScale(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	facts := sandboxgithub.Default()
 	facts.CorePerHour, facts.AuditPerHour, facts.GraphQLPerHour, facts.SecondaryPerMinute = 1<<30, 1<<30, 1<<30, 1<<30
 	for _, scenario := range []string{"none", "mixed"} {

@@ -95,7 +95,7 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 		return nil, 0, cl.broken(ctx, limited, err)
 	}
 	defer answer.Body.Close()
-	at := clock.Now()
+	at := cl.c.base.o.Clock.Now() // not Wall: it is compared with what the vendor's clock says
 	body, transferred, err := readBody(answer, req.Method, cl.maxBody)
 	switch {
 	case errors.Is(err, errTooLarge):

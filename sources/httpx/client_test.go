@@ -529,3 +529,17 @@ func TestProxyAndCA(t *testing.T) {
 	_, err = New(Options{CAFile: ca})
 	require.ErrorContains(t, err, "no certificate")
 }
+
+// An answer's time is by the agent's clock, whatever measures the network.
+func TestAnswersAreTimedByTheClock(t *testing.T) {
+	t.Parallel()
+	day := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var at time.Time
+	c := serve(t, func(http.ResponseWriter, *http.Request) {}, func(o *Options, c *Config) {
+		o.Clock, o.Wall = clockwork.NewFakeClockAt(day), clockwork.NewRealClock()
+		c.Quota = func(r *Response) Quota { at = r.At; return Quota{} }
+	})
+	_, err := c.Do(t.Context(), &Request{Path: P("/x")})
+	require.NoError(t, err)
+	require.Equal(t, day, at)
+}

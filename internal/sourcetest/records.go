@@ -175,7 +175,7 @@ func gone(t *sandbox.Tenant, kind, id string, names ...string) (yes bool) {
 // joins looks up every reference of the collected activities among the
 // collected entities.
 func joins(t *testing.T, f *Fixture) {
-	site := f.NewSite(t, SiteOptions{People: 200})
+	site := f.NewSite(t, SiteOptions{People: few, History: 60 * 24 * time.Hour, Events: 0.5}) // long, for what is rare
 	site.Once()
 	known := site.entities()
 	type count struct {

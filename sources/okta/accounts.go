@@ -147,11 +147,14 @@ func (side *accountSide) mfa(ctx context.Context, s *session, row *schemas.Accou
 // is not asked: nobody becomes less of an administrator by it.
 func (s *session) accountSide(ctx context.Context, factors bool) (accountSide, error) {
 	side := accountSide{factors: factors, admins: map[string]struct{}{}}
+	strange := false
 	err := s.each(ctx, assignees, func(raw []byte) error {
-		side.admins[strings.Clone(elementID(raw))] = struct{}{}
+		id := elementID(raw)
+		strange = strange || id == "" // it may be anybody
+		side.admins[strings.Clone(id)] = struct{}{}
 		return nil
 	})
-	if side.adminsSeen = err == nil; denied(err) {
+	if side.adminsSeen = err == nil && !strange; denied(err) {
 		err = nil
 	}
 	return side, err

@@ -134,6 +134,9 @@ func (s *session) Identity(ctx context.Context) (sources.Identity, error) {
 		if err != nil {
 			return sources.Identity{}, fault.New(fault.Auth, "the token: %w", err)
 		}
+		if _, err := s.Tenant(ctx); err != nil { // whether it is good at all
+			return sources.Identity{}, err
+		}
 		// The vendor does not tell whose token it is. Another token may see
 		// other things, so the identity tells tokens apart.
 		sum := sha256.Sum256([]byte("weir okta token " + token))

@@ -57,9 +57,12 @@ func TestProbe(t *testing.T) {
 func TestTenantAndToken(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, func(r *http.Request) answer {
-		require.Equal(t, "SSWS sandbox-token", r.Header.Get("Authorization"))
 		require.Equal(t, "application/json", r.Header.Get("Accept"))
-		return answer{body: `{"id":"00o1","subdomain":"acme"}`}
+		switch r.Header.Get("Authorization") {
+		case "SSWS sandbox-token", "SSWS another-token":
+			return answer{body: `{"id":"00o1","subdomain":"acme"}`}
+		}
+		return answer{status: 401, body: `{"errorCode":"E0000011"}`}
 	})
 	s := v.open(nil)
 	for range 2 {
@@ -75,6 +78,8 @@ func TestTenantAndToken(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, a.ID, b.ID)
 	require.NotContains(t, a.ID, "sandbox")
+	_, err = v.open(func(c *Config) { c.Auth.Token = secret.New("wrong-token") }).Identity(t.Context())
+	require.Equal(t, fault.Auth, fault.Of(err))
 }
 
 // A service app signs an assertion for the token endpoint below its base URL,

@@ -24,7 +24,8 @@ const (
 var allGroups = listing{path: httpx.P(pathGroups), query: url.Values{"limit": {"200"}}}
 
 // groupLanes lists the groups. Their hint is when membership was last updated:
-// a group for which that has not changed is not read again.
+// a group for which that has not changed is not read again. With an element
+// that is no group the listing is not complete: it may hide one.
 func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
 	return func(yield func(*sources.LanePage, error) bool) {
 		at, err := parseCursor(c)
@@ -37,15 +38,14 @@ func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*s
 			if resp, at.At, err = s.fetch(ctx, allGroups, at.At); err != nil {
 				break
 			}
-			var groups []wireGroup
-			if err = httpx.Decode(resp, &groups); err != nil {
-				break
-			}
-			for _, g := range groups {
-				if g.ID == "" || len(g.ID) > sources.MaxLaneID/2 {
-					// A group that is not listed would be gone.
-					err = fault.New(fault.BadData, "GET %s: a group without a usable id: which groups there are cannot be told", pathGroups)
+			for raw, e := range httpx.Elements(resp) {
+				if err = e; err != nil {
 					break
+				}
+				var g wireGroup
+				if decode(raw, &g) != nil || g.ID == "" || len(g.ID) > sources.MaxLaneID/2 {
+					at.Strange++ // the lane of the list rejects it
+					continue
 				}
 				hint := cut(string(g.LastMembershipUpdated), 64)
 				page.Lanes = append(page.Lanes, sources.Lane{ID: laneMembers + string(g.ID), Hint: hint}, sources.Lane{ID: laneOwners + string(g.ID), Hint: hint})
@@ -53,9 +53,15 @@ func (s *session) groupLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*s
 			if err != nil {
 				break
 			}
-			page.Next, page.Complete = at.String(), at.At == ""
+			last := at.At == ""
+			if page.Complete = last && at.Strange == 0; !last {
+				page.Next = at.String()
+			}
 			if !yield(page, nil) || page.Complete {
 				return
+			}
+			if last {
+				err = fault.New(fault.Transient, "%d elements of the list of groups are none: nothing is removed", at.Strange)
 			}
 		}
 		yield(nil, err)

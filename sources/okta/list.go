@@ -55,6 +55,7 @@ type cursor struct {
 	Time    int64  `json:"time,omitzero"`    // ms; activities: the newest event seen; scans: when the reading began, by the vendor's clock
 	Since   int64  `json:"since,omitzero"`   // ms; deltas of accounts: from when on
 	Factors bool   `json:"factors,omitzero"` // accounts: whether this round asks for factors
+	Strange int    `json:"strange,omitzero"` // lanes of groups: elements that are no group
 }
 
 func parseCursor(c sources.Cursor) (cursor, error) {
@@ -63,7 +64,7 @@ func parseCursor(c sources.Cursor) (cursor, error) {
 	}
 	var out cursor
 	err := json.Unmarshal([]byte(c), &out, json.RejectUnknownMembers(true))
-	if err != nil || out.Version != cursorVersion || out.Time < 0 || out.Since < 0 || out.At != "" && !goodLink(out.At) {
+	if err != nil || out.Version != cursorVersion || out.Time < 0 || out.Since < 0 || out.Strange < 0 || out.At != "" && !goodLink(out.At) {
 		return cursor{}, fault.New(fault.Expired, "cursor %.40q is not of version %d", c, cursorVersion)
 	}
 	return out, nil

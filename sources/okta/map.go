@@ -245,8 +245,8 @@ func (m *mapper) has(id, kind, name string) bool {
 	return false
 }
 
-// clientApp sets the OAuth client that made the request, and the name of the
-// app that the event is about: what a person signed in to.
+// clientApp sets the OAuth client that made the request, or else the app that a
+// person signed in to. The record names a client only as actor or target.
 func clientApp(a *schemas.Activity, e *wireEvent) {
 	a.ClientAppID = string(e.Client.ID)
 	if a.ClientAppID != "" && a.ClientAppID == a.ActorID {
@@ -255,9 +255,8 @@ func clientApp(a *schemas.Activity, e *wireEvent) {
 	}
 	for i := range e.Target {
 		t := &e.Target[i]
-		named := t.Type == "AppInstance" || t.Type == "PublicClientApp"
-		if a.ClientAppID != "" && t.ID == e.Client.ID || a.ClientAppID == "" && named {
-			a.ClientAppName = string(t.DisplayName)
+		if a.ClientAppID == "" && a.Kind == "signin" && targetKind(t.Type) == "app" || a.ClientAppID != "" && t.ID == e.Client.ID {
+			a.ClientAppID, a.ClientAppName = string(t.ID), string(t.DisplayName)
 			return
 		}
 	}

@@ -81,13 +81,17 @@ func (h *roleReader) of(path, principalKind string) mapElement {
 		if err != nil {
 			return "", err
 		}
-		return "", h.add(ctx, w.page, principalKind, id, roles)
+		return "", h.add(ctx, w, principalKind, id, roles)
 	}
 }
 
-func (h *roleReader) add(ctx context.Context, page *sources.Page, principalKind, id string, roles []heldRole) (err error) {
+func (h *roleReader) add(ctx context.Context, w *walk, principalKind, id string, roles []heldRole) (err error) {
 	for i := range roles {
 		r := &roles[i]
+		if r.wire.Type == "" {
+			w.page.Rejected = append(w.page.Rejected, sources.Reject{Ref: "a role of " + id, Reason: "the role has no type", Raw: r.raw})
+			continue
+		}
 		row := schemas.Privilege{PrincipalID: id, PrincipalKind: principalKind, Raw: r.raw}
 		mapRole(&row, &r.wire)
 		if r.wire.Type == "CUSTOM" {
@@ -98,7 +102,7 @@ func (h *roleReader) add(ctx context.Context, page *sources.Page, principalKind,
 				row.NotAsked = append(row.NotAsked, "privileged")
 			}
 		}
-		page.Rows.Privileges = append(page.Rows.Privileges, row)
+		w.page.Rows.Privileges = append(w.page.Rows.Privileges, row)
 	}
 	return nil
 }
@@ -167,8 +171,8 @@ func (s *session) rolesOnce(ctx context.Context, path, id string, query url.Valu
 			return nil, err
 		}
 		r := heldRole{raw: alias(raw)}
-		if err := decode(raw, &r.wire); err != nil {
-			return nil, err
+		if decode(raw, &r.wire) != nil {
+			r.wire = wireRole{} // which add rejects
 		}
 		roles = append(roles, r)
 	}

@@ -60,6 +60,7 @@ func (t *truth) activity(e *org.Event) schemas.Activity {
 		}
 	}
 	classify(&a, v.event)
+	t.client(&a, e)
 	return a
 }
 
@@ -108,14 +109,35 @@ func (t *truth) where(a *schemas.Activity, e *org.Event) {
 			a.ASN = schemas.Some(c.ASN)
 		}
 		a.UserAgent = c.UserAgent
-		if n := clientApp(e); n >= 0 {
-			a.ClientAppID = t.id(kindApp, n)
-		}
 	}
 	// choice: a token's id is a credential_id and no client_app_id: SCHEMA.md
 	// has a column for each.
 	if e.Via.Kind == org.GrantRef && s.Grants[org.Okta][e.Via.N].Kind == org.GrantAPIToken {
 		a.CredentialID = prefixAPIToken + t.id(kindAPIToken, e.Via.N)
+	}
+}
+
+// client fills in the app that was used. choice: the OAuth client, whose name the
+// record has where it is the actor or a target; else, for sign-ins, the app
+// signed in to, so that it joins.
+func (t *truth) client(a *schemas.Activity, e *org.Event) {
+	apps := t.s.Integrations[org.Okta]
+	n := clientApp(e)
+	if visible(e) == nil {
+		n = -1
+	}
+	if n >= 0 {
+		a.ClientAppID = t.id(kindApp, n)
+		if a.ActorID == a.ClientAppID || slices.Contains(a.TargetIDs, a.ClientAppID) {
+			a.ClientAppName = apps[n].Label
+		}
+		return
+	}
+	for _, r := range e.Targets {
+		if r.Kind == org.IntegrationRef && a.Kind == "signin" {
+			a.ClientAppID, a.ClientAppName = t.id(kindApp, r.N), apps[r.N].Label
+			return
+		}
 	}
 }
 
@@ -132,9 +154,6 @@ func (t *truth) target(a *schemas.Activity, x *target) {
 		kind = "group"
 	case typeApp, typeClient:
 		kind = "app"
-		if a.ClientAppName == "" {
-			a.ClientAppName = name
-		}
 	case typeRole:
 		kind = "role"
 	case typePolicy:

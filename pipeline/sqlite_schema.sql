@@ -115,3 +115,17 @@ CREATE TABLE IF NOT EXISTS synced (
   sink TEXT NOT NULL, sink_id TEXT NOT NULL, tbl TEXT NOT NULL, instance TEXT NOT NULL, done INTEGER NOT NULL,
   PRIMARY KEY (sink, tbl, instance)
 ) WITHOUT ROWID;
+
+-- What is complete, of streams of events: spans that neither touch nor overlap,
+-- in milliseconds.
+CREATE TABLE IF NOT EXISTS coverage (
+  instance TEXT NOT NULL, stream TEXT NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL,
+  PRIMARY KEY (instance, stream, from_ms)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS holes (
+  instance TEXT NOT NULL, stream TEXT NOT NULL, key TEXT NOT NULL,
+  from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
+  since INTEGER NOT NULL, tries INTEGER NOT NULL, tried INTEGER NOT NULL, closed INTEGER NOT NULL,
+  PRIMARY KEY (instance, stream, key)
+) WITHOUT ROWID;

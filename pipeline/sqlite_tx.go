@@ -86,6 +86,8 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 		`DELETE FROM seen WHERE instance = ?1`,
 		`DELETE FROM seen_floor WHERE instance = ?1`,
 		`DELETE FROM synced WHERE instance = ?1`,
+		`DELETE FROM coverage WHERE instance = ?1`,
+		`DELETE FROM holes WHERE instance = ?1`,
 	} {
 		if err := t.exec(q, instance); err != nil {
 			return false, err

@@ -67,6 +67,7 @@ type State interface {
 	// LaneErrors returns lanes that are failing or parked, worst first.
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)
 	ScanStore
+	CoverageStore
 
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
@@ -103,6 +104,7 @@ type Tx interface {
 	AddDeadLetter(d DeadLetter) error
 
 	ScanTx
+	CoverageTx
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error

@@ -118,9 +118,13 @@ type StreamInfo struct {
 	Every    time.Duration // default interval between polls; of a scan with a Delta, between deltas
 	Lateness time.Duration // how long after it happened an event may still appear
 	Keep     time.Duration // how long done Once lanes and seen ids are kept: as long as the listing may show a lane again, and more
-	Mutable  bool          // the vendor rewrites records under their id
-	Off      bool          // not collected unless the configuration enables it
-	Doc      string        // what it collects, in a sentence
+	// Retention is how long the vendor keeps records: what is older cannot be
+	// had any more. Zero: for ever, or as long as somebody else decides.
+	Retention time.Duration
+	WholeFor  time.Duration // how long it keeps all of them, where it drops a part before the rest; 0: Retention
+	Mutable   bool          // the vendor rewrites records under their id
+	Off       bool          // not collected unless the configuration enables it
+	Doc       string        // what it collects, in a sentence
 
 	// Of scans.
 	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete

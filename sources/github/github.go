@@ -32,7 +32,7 @@ var Connector = &sources.Connector{
 	Streams: []sources.StreamInfo{
 		{
 			Name: streamActivities, Shape: sources.Log, Tables: []string{schemas.TableActivities},
-			Every: time.Minute, Lateness: sweepEvery, Keep: gitKept + 24*time.Hour,
+			Every: time.Minute, Lateness: sweepEvery, Keep: gitKept + 24*time.Hour, Retention: webKept, WholeFor: gitKept,
 			Doc: "the organization's audit log, or the enterprise's: web and Git events",
 		},
 		{
@@ -329,12 +329,23 @@ const (
 func (s *session) Streams() []sources.Stream {
 	info := Connector.Streams
 	return []sources.Stream{
-		{Info: info[0], Read: s.readActivities},
+		{Info: s.auditInfo(info[0]), Read: s.readActivities},
 		{Info: info[1], Lanes: s.accountLanes, Read: s.readAccounts},
 		{Info: info[2], Lanes: s.groupLanes, Read: s.readGroup},
 		{Info: info[3], Lanes: s.repositoryLanes, Read: s.readRepositories, Ask: s.askRepositories},
 		{Info: info[4], Lanes: s.grantLanes, Read: s.readGrants},
 	}
+}
+
+// auditInfo is the audit log's declaration as this instance collects it.
+func (s *session) auditInfo(info sources.StreamInfo) sources.StreamInfo {
+	switch s.cfg.Audit.Include {
+	case "web":
+		info.WholeFor = 0
+	case "git":
+		info.Retention, info.WholeFor = gitKept, 0
+	}
+	return info
 }
 
 // Tenant implements sources.Session: the organization's numeric id, which

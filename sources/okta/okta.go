@@ -41,7 +41,7 @@ const (
 var (
 	infoActivities = sources.StreamInfo{
 		Name: "activities", Shape: sources.Log, Tables: []string{schemas.TableActivities},
-		Every: time.Minute, Lateness: logLateness, Keep: retention + day,
+		Every: time.Minute, Lateness: logLateness, Keep: retention + day, Retention: retention,
 		Doc: "the System Log: sign-ins, administration, what people do, and threats",
 	}
 	infoAccounts = sources.StreamInfo{

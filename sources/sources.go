@@ -34,6 +34,11 @@ type Connector struct {
 	Config func() setting.Struct // the connector's part of an instance's configuration, new, holding the defaults
 	Open   func(ctx context.Context, env Env, cfg setting.Struct) (Session, error)
 
+	// Mapper returns a new Mapper of the connector's log streams, for an
+	// instance of that configuration, of which it reads no secret. nil: rows of
+	// the app cannot be made anew.
+	Mapper func(cfg setting.Struct) (Mapper, error)
+
 	// Consent describes how a person grants access in a browser (`weir
 	// connect`), as the configuration asks; nil, nil when its credentials need
 	// no consent. A nil func: the app has none.

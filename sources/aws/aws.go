@@ -45,7 +45,8 @@ var Connector = &sources.Connector{
 	Config: func() setting.Struct {
 		return &Config{CloudTrail: CloudTrail{SweepEvery: 24 * time.Hour, Settle: 2 * time.Second}}
 	},
-	Open: open,
+	Open:   open,
+	Mapper: newRemapper,
 }
 
 // Config is the aws part of an instance.

@@ -147,9 +147,11 @@ type auditMapper struct {
 	wire    wireAudit
 }
 
+func (m *auditMapper) reset() { m.strings = m.strings[:0] }
+
 // page maps events, and returns the newest's time in ms.
 func (m *auditMapper) page(events []jsontext.Value, page *sources.Page) (newest int64) {
-	m.strings = m.strings[:0]
+	m.reset()
 	for i, e := range events {
 		page.Rows.Activities = append(page.Rows.Activities, schemas.Activity{})
 		a := &page.Rows.Activities[len(page.Rows.Activities)-1]

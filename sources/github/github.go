@@ -79,6 +79,7 @@ var Connector = &sources.Connector{
 	},
 	Config:  func() setting.Struct { return newConfig() },
 	Open:    open,
+	Mapper:  newRemapper,
 	Consent: consent,
 }
 

@@ -198,9 +198,7 @@ func (p *logPage) fill(r *httpx.Response, org string) error {
 
 // decodeNext decodes the next event into p.event, whose slices it reuses.
 func (p *logPage) decodeNext(d *jsontext.Decoder) error {
-	chain, targets := p.event.Request.IPChain, p.event.Target
-	p.event = wireEvent{}
-	p.event.Request.IPChain, p.event.Target = chain[:0], targets[:0]
+	p.event.reset()
 	return json.UnmarshalDecode(d, &p.event)
 }
 
@@ -230,12 +228,10 @@ func (p *logPage) add(raw []byte, org string) {
 		p.rows.Activities = append(p.rows.Activities, schemas.Activity{})
 	}
 	a := &p.rows.Activities[n]
-	if reason := p.mapper.event(a, &p.event, alias(raw)); reason != "" {
+	if reason := p.mapper.event(a, &p.event, org, alias(raw)); reason != "" {
 		p.rows.Activities = p.rows.Activities[:n]
 		p.reject(string(raw), reason)
-		return
 	}
-	a.ScopeID = org
 }
 
 func (p *logPage) reject(raw, reason string) {

@@ -42,9 +42,9 @@ func (m *mapper) list(from int) []string {
 }
 
 // event maps one event, whose record is raw. A reason tells why it could not be
-// mapped. The row is a function of the record alone.
-func (m *mapper) event(a *schemas.Activity, e *wireEvent, raw string) (reason string) {
-	*a = schemas.Activity{Raw: raw}
+// mapped. The row is a function of the record and the organization's id alone.
+func (m *mapper) event(a *schemas.Activity, e *wireEvent, org, raw string) (reason string) {
+	*a = schemas.Activity{ScopeID: org, Raw: raw}
 	if e.UUID == "" {
 		return "the event has no uuid"
 	}

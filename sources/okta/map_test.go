@@ -256,7 +256,7 @@ func FuzzMap(f *testing.F) {
 			return
 		}
 		rows := schemas.Rows{Activities: make([]schemas.Activity, 1)}
-		if newMapper().event(&rows.Activities[0], &e, string(raw)) == "" {
+		if newMapper().event(&rows.Activities[0], &e, "", string(raw)) == "" {
 			checkEnums(t, schemas.TableActivities, &rows)
 		}
 	})

@@ -83,6 +83,7 @@ var Connector = &sources.Connector{
 	Limits:  limits,
 	Config:  func() setting.Struct { return defaults() },
 	Open:    open,
+	Mapper:  newRemapper,
 	Consent: consent,
 }
 

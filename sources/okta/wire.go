@@ -100,6 +100,13 @@ type wireEvent struct {
 	Target []wireTarget `json:"target"`
 }
 
+// reset empties the event and keeps its slices' memory.
+func (e *wireEvent) reset() {
+	chain, targets := e.Request.IPChain, e.Target
+	*e = wireEvent{}
+	e.Request.IPChain, e.Target = chain[:0], targets[:0]
+}
+
 type wireIP struct {
 	IP text `json:"ip"`
 }

@@ -44,7 +44,7 @@ type rule struct {
 
 var rules = []rule{
 	{"schemas", []string{"internal/fault"}, [][]string{warehouses, vendors, terminals, settings, metrics, logs, databases}},
-	{"sources", []string{"schemas", "sources/httpx", "sources/auth", "internal/setting"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
+	{"sources", []string{"schemas", "sources/httpx", "sources/auth", "internal/setting", "internal/fault"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
 	{"sources/registry", []string{"sources", "sources/*"}, [][]string{arrow, warehouses}},
 	{"sources/httpx", []string{"internal/fault"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
 	{"sources/auth", []string{"sources/httpx", "internal/fault", "internal/secret"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},

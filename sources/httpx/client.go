@@ -155,6 +155,9 @@ func (c *Client) newCall(ctx context.Context, r *Request) (*call, error) {
 }
 
 func (cl *call) idempotent() bool {
+	if cl.r.Once {
+		return false
+	}
 	switch cl.method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return true

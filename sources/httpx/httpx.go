@@ -122,7 +122,10 @@ type Request struct {
 	Body     []byte // JSON, unless Header says otherwise
 	// Idempotent allows repeated attempts at a method that is not by itself.
 	Idempotent bool
-	MaxBody    int64 // 0: the client's
+	// Once forbids repeated attempts, whatever the method, while an earlier one
+	// may have taken effect: for an action's writes.
+	Once    bool
+	MaxBody int64 // 0: the client's
 }
 
 // Response is an answer, its body read whole.

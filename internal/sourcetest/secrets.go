@@ -29,11 +29,11 @@ func secrets(t *testing.T, f *Fixture) {
 	site := f.NewSite(t, SiteOptions{People: few, Scenario: "mixed", Wrap: tell.wrap})
 	site.debug = true
 	var said strings.Builder
-	for run := range 6 {
+	for run := range 4 {
 		tell.repeat(run > 0) // the first gets all tokens
 		fmt.Fprintln(&said, site.Run(t.Context(), site.Config(), true))
 	}
-	require.Greater(t, tell.repeated, 10)
+	require.Greater(t, tell.repeated, 5)
 	require.NotEmpty(t, site.dump.String(), "the exchanges were dumped")
 	require.Contains(t, site.dump.String(), "weir repeats", "what the vendor repeats was dumped")
 	require.Contains(t, said.String(), "weir repeats")

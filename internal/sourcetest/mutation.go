@@ -1,7 +1,9 @@
 package sourcetest
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,8 +15,28 @@ import (
 // connector's tests cannot tell, they do not prove that it reads the API right.
 type Mutation struct {
 	Name   string
-	Vendor sandbox.Vendor // a rendering with the fact flipped; zero: the fixture's
+	Vendor sandbox.Vendor // a rendering with the fact flipped; zero: the ground's
 	Wrap   func(http.Handler) http.Handler
+	On     *Ground // nil: the fixture's few people, undisturbed
+}
+
+// Ground is where a mutation is tried: as long as the fact holds, the truth is
+// collected there.
+type Ground struct {
+	Fixture  *Fixture // nil: Mutate's
+	Vendor   sandbox.Vendor
+	People   int // 0: few
+	Scenario string
+}
+
+func (g *Ground) site(t *testing.T, f *Fixture, vendor sandbox.Vendor, wrap func(http.Handler) http.Handler) *Site {
+	if g.Fixture != nil {
+		f = g.Fixture
+	}
+	if vendor.App == "" {
+		vendor = g.Vendor
+	}
+	return f.NewSite(t, SiteOptions{People: cmp.Or(g.People, few), Scenario: g.Scenario, Vendor: vendor, Wrap: wrap})
 }
 
 // leastMutations are too few to prove anything with fewer.
@@ -25,14 +47,23 @@ const leastMutations = 20
 func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 	require.GreaterOrEqual(t, len(mutations), leastMutations)
 	NotUnderRace(t)
-	base := f.NewSite(t, SiteOptions{People: few})
-	base.Once()
-	base.Equal("lake")
-	base.polite()
+	plain, tried := &Ground{}, map[*Ground]bool{}
+	for i := range mutations {
+		m := &mutations[i]
+		m.On = cmp.Or(m.On, plain)
+		if tried[m.On] {
+			continue
+		}
+		tried[m.On] = true
+		base := m.On.site(t, &f, sandbox.Vendor{}, nil)
+		base.Once()
+		base.Equal("lake")
+		base.polite()
+	}
 	for _, m := range mutations {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			site := f.NewSite(t, SiteOptions{People: few, Vendor: m.Vendor, Wrap: m.Wrap})
+			site := m.On.site(t, &f, m.Vendor, m.Wrap)
 			err := site.Run(t.Context(), site.Config(), true)
 			switch diff := site.Compare("lake"); {
 			case err != nil:
@@ -46,4 +77,28 @@ func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 			}
 		})
 	}
+}
+
+// Rename returns a wrapper that has the answers of paths with an end call a
+// member otherwise. In the path * stands for any one segment; "" is any path.
+func Rename(path, member string) func(http.Handler) http.Handler {
+	end := strings.Split(strings.Trim(path, "/"), "/")
+	return Answers(func(r *http.Request, v any) any {
+		at := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		if path != "" && len(at) < len(end) {
+			return v
+		}
+		for i, part := range at[max(0, len(at)-len(end)):] {
+			if path != "" && end[i] != "*" && end[i] != part {
+				return v
+			}
+		}
+		Objects(v, func(o map[string]any) {
+			if value, ok := o[member]; ok {
+				delete(o, member)
+				o[member+"_renamed"] = value
+			}
+		})
+		return v
+	})
 }

@@ -582,21 +582,4 @@ func cancels(t *testing.T, f *Fixture) {
 		goleak.IgnoreAnyFunction("net/http.(*conn).serve")))
 }
 
-func secrets(t *testing.T, f *Fixture) {
-	site := f.NewSite(t, SiteOptions{People: few, Scenario: "mixed"})
-	site.debug = true
-	var err error
-	for range 5 {
-		if err = site.Run(t.Context(), site.Config(), true); err == nil {
-			break
-		}
-	}
-	require.NotEmpty(t, site.dump.String(), "the exchanges were dumped")
-	for what, text := range map[string]string{"log": site.log.String(), "dump": site.dump.String(), "error": fmt.Sprint(err)} {
-		for _, secret := range f.Secrets {
-			require.NotContains(t, text, secret, "in the %s", what)
-		}
-	}
-}
-
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -161,6 +161,7 @@ func (k *keeper) read(secret []byte) (*granted, error) {
 	if json.Unmarshal(secret, g) != nil || g.Version != 1 || g.Access == "" {
 		return nil, k.advise("the tokens in the vault are of no version that this Weir knows")
 	}
+	k.HTTP.Redact(g.Access, g.Refresh)
 	if g.ClientID != k.Consent.ClientID || g.TokenURL != k.Consent.TokenURL {
 		return nil, k.advise("the tokens in the vault were granted to another client, or by another vendor's host")
 	}

@@ -19,6 +19,7 @@ import (
 
 // endpoint is a token endpoint.
 type endpoint struct {
+	base   *httpx.Base
 	client *httpx.Client
 	url    string
 	target *url.URL
@@ -40,7 +41,7 @@ func newEndpoint(base *httpx.Base, tokenURL string) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &endpoint{client, tokenURL, u, httpx.P(u.EscapedPath())}, nil
+	return &endpoint{base, client, tokenURL, u, httpx.P(u.EscapedPath())}, nil
 }
 
 // classifyToken lets through what endpoint.ask reads by itself.
@@ -104,8 +105,10 @@ func classOf(e *endpointError) fault.Class {
 }
 
 // ask sends a token request. A refusal is an *endpointError with a class. The
-// secrets are kept out of it.
+// secrets, and the tokens that it gets, are kept out of it and of all that is
+// said from now on.
 func (e *endpoint) ask(ctx context.Context, form url.Values, header http.Header, idempotent bool, secrets []string) (answer, error) {
+	e.base.Redact(secrets...)
 	r, err := e.client.Do(ctx, &httpx.Request{Method: http.MethodPost, Path: e.path, Header: header, Body: []byte(form.Encode()), Idempotent: idempotent})
 	if err != nil {
 		return answer{}, err
@@ -120,9 +123,10 @@ func (e *endpoint) ask(ctx context.Context, form url.Values, header http.Header,
 		ErrorDescription string         `json:"error_description"`
 	}
 	bad := json.Unmarshal(r.Body, &body)
+	e.base.Redact(body.AccessToken, body.RefreshToken)
 	if body.Error != "" || r.Status < 200 || r.Status > 299 {
 		refusal := &endpointError{
-			url: e.url, code: clean(body.Error, secrets), description: clean(body.ErrorDescription, secrets),
+			url: e.url, code: clean(e.base.Scrub(body.Error), secrets), description: clean(e.base.Scrub(body.ErrorDescription), secrets),
 			status: r.Status, nonce: r.Header.Get("DPoP-Nonce"), skew: r.Skew,
 		}
 		return answer{}, fault.New(classOf(refusal), "%w", refusal)

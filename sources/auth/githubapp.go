@@ -116,6 +116,7 @@ func (i *installation) mint(ctx context.Context) (Token, error) {
 	if body.Token == "" || strings.ContainsFunc(body.Token, notInHeader) {
 		return Token{}, fault.New(fault.BadData, "%s: the answer holds no token", r.Endpoint)
 	}
+	i.HTTP.Redact(body.Token)
 	tok := Token{Access: body.Token, Type: "Bearer", Expires: i.local(r, body.ExpiresAt), Permissions: map[string]string{}}
 	for name, v := range body.Permissions {
 		var level string
@@ -187,7 +188,7 @@ func (i *installation) call(ctx context.Context, method string, p httpx.Path) (*
 		case attempt == 1 && r.Skew.Abs() >= skewMatters:
 			skew = r.Skew
 		default:
-			return nil, fault.New(fault.Auth, "%s: GitHub refuses the App's own credentials%s: check the client id %s, its private key and this machine's clock", r.Endpoint, message(r, token), i.ClientID)
+			return nil, fault.New(fault.Auth, "%s: GitHub refuses the App's own credentials%s: check the client id %s, its private key and this machine's clock", r.Endpoint, i.HTTP.Scrub(message(r, token)), i.ClientID)
 		}
 	}
 }

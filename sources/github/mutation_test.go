@@ -1,8 +1,6 @@
 package github_test
 
 import (
-	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,29 +101,6 @@ var renamed = []struct{ path, member string }{
 	{"/audit-log", "external_identity_nameid"},
 }
 
-// rename has the answers of paths that end so call a member otherwise.
-func rename(path, member string) func(http.Handler) http.Handler {
-	end := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	return sourcetest.Answers(func(r *http.Request, v any) any {
-		at := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-		if len(at) < len(end) {
-			return v
-		}
-		for i, part := range at[len(at)-len(end):] {
-			if end[i] != "*" && end[i] != part {
-				return v
-			}
-		}
-		sourcetest.Objects(v, func(o map[string]any) {
-			if value, ok := o[member]; ok {
-				delete(o, member)
-				o[member+"_renamed"] = value
-			}
-		})
-		return v
-	})
-}
-
 func TestMutations(t *testing.T) {
 	var mutations []sourcetest.Mutation
 	excused := 0
@@ -140,7 +115,7 @@ func TestMutations(t *testing.T) {
 	}
 	require.Len(t, unnoticed, excused, "an excuse for no fact")
 	for _, m := range renamed {
-		mutations = append(mutations, sourcetest.Mutation{Name: m.member + " of " + m.path, Wrap: rename(m.path, m.member)})
+		mutations = append(mutations, sourcetest.Mutation{Name: m.member + " of " + m.path, Wrap: sourcetest.Rename(m.path, m.member)})
 	}
 	f := fixture()
 	f.Config = "files: {trees: true}"

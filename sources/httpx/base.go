@@ -134,7 +134,8 @@ func certificates(name string) (*x509.CertPool, error) {
 
 // Redact registers secrets: from now on they appear in no error and no dump,
 // neither as they are nor escaped. Values under 4 bytes are not taken: they
-// would hide everything else.
+// would hide everything else. Credentials that an Authorizer adds are registered
+// by themselves; of very many values the last used are known.
 func (b *Base) Redact(values ...string) { b.redactor.register(values...) }
 
 // Scrub returns text with what is secret in it removed.

@@ -191,6 +191,7 @@ func (cl *call) try(ctx context.Context, wait time.Duration) (resp *Response, er
 		req, err := cl.request(ctx, method, target)
 		if err == nil && cl.c.c.Auth != nil {
 			err = cl.c.c.Auth.Authorize(ctx, req)
+			cl.c.base.redactor.sent(req.Header, cl.r.Header)
 		}
 		if err != nil {
 			cl.bucket.cancel(ticket)

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -24,12 +25,16 @@ const (
 	minSecret = 4 // bytes; shorter ones would hide everything else
 )
 
+// maxSecrets bounds the registered values. An agent runs for years, and gets
+// new tokens every hour: of more, those go that were used the longest ago.
+const maxSecrets = 256
+
 // redactor removes what is secret: registered values wherever they stand, and
 // by their name or form those that nobody registered. It is the one place that
 // knows what is secret in errors and dumps. A nil one knows no values.
 type redactor struct {
 	mu       sync.RWMutex
-	values   []string // registered, in every spelling; the longest first
+	values   []string // registered, the last used at the end
 	replacer *strings.Replacer
 }
 
@@ -39,26 +44,48 @@ func newRedactor() *redactor { return &redactor{} }
 func (r *redactor) register(values ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := len(r.values)
+	changed := false
 	for _, v := range values {
 		if len(v) < minSecret || strings.Trim(v, "*") == "" {
 			continue
 		}
-		for _, s := range spellings(v) {
-			if !slices.Contains(r.values, s) {
-				r.values = append(r.values, s)
-			}
+		if i := slices.Index(r.values, v); i >= 0 {
+			r.values = slices.Delete(r.values, i, i+1)
+		} else {
+			changed = true
 		}
+		r.values = append(r.values, strings.Clone(v)) // it may be a part of a whole answer
 	}
-	if len(r.values) == before {
+	if !changed {
 		return
 	}
-	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(r.values))
+	r.values = slices.Delete(r.values, 0, max(0, len(r.values)-maxSecrets))
+	var all []string
 	for _, v := range r.values {
+		all = append(all, spellings(v)...)
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }) // the longest first
+	all = slices.Compact(all)
+	pairs := make([]string, 0, 2*len(all))
+	for _, v := range all {
 		pairs = append(pairs, v, removed)
 	}
 	r.replacer = strings.NewReplacer(pairs...)
+}
+
+// sent registers the credentials that a request was given beside its own headers.
+func (r *redactor) sent(h, own http.Header) {
+	for name, values := range h {
+		if _, ok := own[name]; ok || !secretHeader(name) || name == "Dpop" { // a proof is good once, and known by its form
+			continue
+		}
+		for _, v := range values {
+			if _, credentials, ok := strings.Cut(v, " "); ok {
+				v = credentials
+			}
+			r.register(v)
+		}
+	}
 }
 
 func spellings(v string) []string {

@@ -165,3 +165,18 @@ func TestDump(t *testing.T) {
 	require.NotContains(t, err.Error(), "abc")
 	require.Contains(t, dump.String(), "broken token=***")
 }
+
+// What a request is sent with is secret from then on, without anybody having
+// registered it; of the tokens of years the last ones are.
+func TestCredentialsAreRegistered(t *testing.T) {
+	t.Parallel()
+	r := newRedactor()
+	r.register("kept-secret")
+	for i := range 2000 {
+		r.sent(http.Header{"Authorization": {fmt.Sprintf("Bearer token-%04d", i)}, "Dpop": {"proof"}, "X-Own-Key": {"own-key"}, "Accept": {"text/plain"}}, http.Header{"X-Own-Key": {"own-key"}})
+		r.register("kept-secret")
+	}
+	require.Len(t, r.values, maxSecrets)
+	require.Equal(t, "*** *** own-key text/plain proof", r.registered("token-1999 kept-secret own-key text/plain proof"))
+	require.Equal(t, "token-0001", r.registered("token-0001"))
+}

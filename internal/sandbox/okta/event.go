@@ -21,7 +21,7 @@ func (r *renderer) append(b []byte, e *org.Event) []byte {
 	system := e.Actor.Kind == org.SystemRef
 
 	b = append(append(append(b, '{', '"'), f.UUID...), `":"`...)
-	b = appendUUID(b, s.Seed, e.N)
+	b = appendUUID(b, seedOf(s), e.N)
 	b = append(append(append(b, `","`...), f.Published...), `":"`...)
 	b = appendTime(b, e.At)
 	b = append(append(append(b, `","`...), f.EventType...), `":"`...)
@@ -88,14 +88,14 @@ func (r *renderer) actor(b []byte, e *org.Event) []byte {
 	switch e.Actor.Kind {
 	case org.AccountRef:
 		a := s.Accounts[org.Okta][e.Actor.N]
-		b = appendIDMember(append(b, '{'), "id", s.Seed, kindUser, a.N)
+		b = appendIDMember(append(b, '{'), "id", seedOf(s), kindUser, a.N)
 		b = appendMember(b, "type", typeUser)
 		b = appendMember(b, "alternateId", a.Login)
 		b = appendMember(b, "displayName", fullName(s.People[a.Person]))
 	case org.IntegrationRef:
-		b = appendIDMember(append(b, '{'), "id", s.Seed, kindApp, e.Actor.N)
+		b = appendIDMember(append(b, '{'), "id", seedOf(s), kindApp, e.Actor.N)
 		b = appendMember(b, "type", typeClient)
-		b = appendIDMember(b, "alternateId", s.Seed, kindApp, e.Actor.N)
+		b = appendIDMember(b, "alternateId", seedOf(s), kindApp, e.Actor.N)
 		b = appendMember(b, "displayName", s.Integrations[org.Okta][e.Actor.N].Label)
 	case org.AnonymousRef:
 		b = appendMember(append(b, '{'), "id", "unknown")
@@ -129,7 +129,7 @@ func (r *renderer) client(b []byte, e *org.Event) []byte {
 	b = appendMember(b, "device", c.Device)
 	b = append(b, `,"id":`...)
 	if n := clientApp(e); n >= 0 {
-		b = append(appendID(append(b, '"'), r.s.Seed, kindApp, n), '"')
+		b = append(appendID(append(b, '"'), seedOf(r.s), kindApp, n), '"')
 	} else {
 		b = append(b, "null"...)
 	}
@@ -208,10 +208,10 @@ func (r *renderer) context(b []byte, e *org.Event, system bool) []byte {
 	}
 	b = append(append(b, `,"transaction":{"type":"`...), kind...)
 	b = append(b, `","id":"`...)
-	b = appendID(b, s.Seed, kindTransaction, e.N)
+	b = appendID(b, seedOf(s), kindTransaction, e.N)
 	b = append(b, `","detail":{`...)
 	if e.Via.Kind == org.GrantRef && s.Grants[org.Okta][e.Via.N].Kind == org.GrantAPIToken {
-		b = appendIDMember(b, "requestApiTokenId", s.Seed, kindAPIToken, e.Via.N)
+		b = appendIDMember(b, "requestApiTokenId", seedOf(s), kindAPIToken, e.Via.N)
 	}
 	b = append(b, `}},"debugContext":{"debugData":{`...)
 	switch e.Verb {
@@ -240,7 +240,7 @@ func (r *renderer) target(b []byte, e *org.Event) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `{"id":"`...)
-		b = t.appendID(b, r.s.Seed)
+		b = t.appendID(b, seedOf(r.s))
 		b = append(append(b, `","type":"`...), t.typ...)
 		b = append(b, '"')
 		b = appendMemberOrNull(b, "alternateId", t.alt)

@@ -31,7 +31,7 @@ func (h *Handler) Gone(s *org.State, what, id, name string) bool {
 
 func gone[T any](s *org.State, k kind, id, name string, all []T, of func(T) (gone bool, name string)) bool {
 	if id != "" {
-		n, ok := number(s.Seed, k, id)
+		n, ok := number(seedOf(s), k, id)
 		if !ok || n >= len(all) {
 			return false
 		}
@@ -57,7 +57,7 @@ func roleTaken(s *org.State, id string) bool {
 	for _, r := range s.Roles[org.Okta] {
 		is := r.Role == id
 		if r.RoleN >= 0 {
-			n, ok := number(s.Seed, kindRole, id)
+			n, ok := number(seedOf(s), kindRole, id)
 			is = ok && n == r.RoleN
 		}
 		if !is {

@@ -13,6 +13,10 @@ import (
 // id can be turned back into its number, so none is kept.
 type kind string
 
+// seedOf is what an organization's ids are made from: no two organizations of a
+// sandbox have one in common.
+func seedOf(s *org.State) uint64 { return s.Seed ^ kindHash(kind(s.Name)) }
+
 const (
 	kindUser        kind = "00u"
 	kindGroup       kind = "00g"

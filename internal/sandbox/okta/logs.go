@@ -328,7 +328,7 @@ func (r *renderer) values(e *org.Event, attr string) []string {
 	first, rest, _ := strings.Cut(attr, ".")
 	switch first {
 	case "uuid":
-		return []string{string(appendUUID(nil, s.Seed, e.N))}
+		return []string{string(appendUUID(nil, seedOf(s), e.N))}
 	case "eventType":
 		return []string{verbOf(s, e).event}
 	case "severity":
@@ -353,14 +353,14 @@ func (r *renderer) values(e *org.Event, attr string) []string {
 			return []string{c.IP}
 		case rest == "id":
 			if n := clientApp(e); n >= 0 {
-				return []string{id(s.Seed, kindApp, n)}
+				return []string{id(seedOf(s), kindApp, n)}
 			}
 			return nil
 		}
 		return []string{c.UserAgent}
 	case "transaction":
 		if rest == "id" {
-			return []string{id(s.Seed, kindTransaction, e.N)}
+			return []string{id(seedOf(s), kindTransaction, e.N)}
 		}
 		if e.Actor.Kind == org.SystemRef {
 			return []string{"JOB"}
@@ -371,7 +371,7 @@ func (r *renderer) values(e *org.Event, attr string) []string {
 	case "target":
 		var list []string
 		for _, t := range appendTargets(nil, s, e) {
-			list = append(list, map[string]string{"id": string(t.appendID(nil, s.Seed)), "type": t.typ, "displayName": t.name, "alternateId": t.alt}[rest])
+			list = append(list, map[string]string{"id": string(t.appendID(nil, seedOf(s))), "type": t.typ, "displayName": t.name, "alternateId": t.alt}[rest])
 		}
 		return list
 	}
@@ -384,9 +384,9 @@ func (r *renderer) actorValues(e *org.Event, what string) []string {
 	switch e.Actor.Kind {
 	case org.AccountRef:
 		a := s.Accounts[org.Okta][e.Actor.N]
-		v = map[string]string{"id": id(s.Seed, kindUser, a.N), "type": typeUser, "alternateId": a.Login, "displayName": fullName(s.People[a.Person])}
+		v = map[string]string{"id": id(seedOf(s), kindUser, a.N), "type": typeUser, "alternateId": a.Login, "displayName": fullName(s.People[a.Person])}
 	case org.IntegrationRef:
-		n := id(s.Seed, kindApp, e.Actor.N)
+		n := id(seedOf(s), kindApp, e.Actor.N)
 		v = map[string]string{"id": n, "type": typeClient, "alternateId": n, "displayName": s.Integrations[org.Okta][e.Actor.N].Label}
 	case org.AnonymousRef:
 		v = map[string]string{"id": "unknown", "type": typeUser, "alternateId": e.Text, "displayName": "unknown"}

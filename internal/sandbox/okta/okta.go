@@ -49,7 +49,7 @@ type Handler struct {
 func New(t *sandbox.Tenant, f Facts) *Handler {
 	h := &Handler{t: t, facts: f, links: t.Base, limits: newLimiter(f), violate: t.Violate, polls: map[string]time.Time{}}
 	h.auth = newAuthority(h)
-	t.World.View(func(s *org.State) { h.seed = s.Seed })
+	t.World.View(func(s *org.State) { h.seed = seedOf(s) })
 	return h
 }
 

@@ -202,7 +202,7 @@ func TestLists(t *testing.T) {
 		for _, a := range s.Accounts[org.Okta] {
 			if a.Gone.IsZero() {
 				n++
-				require.True(t, seen[id(s.Seed, kindUser, a.N)])
+				require.True(t, seen[id(seedOf(s), kindUser, a.N)])
 			}
 		}
 		require.Len(t, seen, n)
@@ -380,7 +380,7 @@ func TestLogsPolling(t *testing.T) {
 	r.state(func(s *org.State) {
 		for _, e := range s.Events[org.Okta] {
 			if !e.Seen.Before(since) {
-				require.True(t, ids[string(appendUUID(nil, s.Seed, e.N))])
+				require.True(t, ids[string(appendUUID(nil, seedOf(s), e.N))])
 			}
 		}
 	})
@@ -401,7 +401,7 @@ func TestLogsPolling(t *testing.T) {
 				continue
 			}
 			isLate := e.Seen.Sub(e.At) > 2*time.Minute
-			require.Equal(t, !isLate, got[string(appendUUID(nil, s.Seed, e.N))])
+			require.Equal(t, !isLate, got[string(appendUUID(nil, seedOf(s), e.N))])
 			if isLate {
 				late++
 			}
@@ -763,4 +763,17 @@ func FuzzJWS(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Two organizations of one sandbox have no id in common: an agent must be able
+// to tell that it reaches another one.
+func TestOrganizationsHaveIDsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	acme, globex := org.State{Name: "acme", Seed: 7}, org.State{Name: "globex", Seed: 7}
+	for _, k := range []kind{kindOrg, kindUser, kindGroup, kindApp} {
+		require.NotEqual(t, id(seedOf(&acme), k, 0), id(seedOf(&globex), k, 0))
+		_, ok := number(seedOf(&globex), k, id(seedOf(&acme), k, 0))
+		require.False(t, ok)
+	}
+	require.NotEqual(t, appendUUID(nil, seedOf(&acme), 1), appendUUID(nil, seedOf(&globex), 1))
 }

@@ -29,7 +29,7 @@ type truth struct {
 	rows *schemas.Rows
 }
 
-func (t *truth) id(k kind, n int) string { return id(t.s.Seed, k, n) }
+func (t *truth) id(k kind, n int) string { return id(seedOf(t.s), k, n) }
 
 func ms(x time.Time) schemas.Time {
 	if x.IsZero() {

@@ -24,7 +24,7 @@ func (t *truth) activity(e *org.Event) schemas.Activity {
 	s, f := t.s, &t.h.facts
 	v := verbOf(s, e)
 	a := schemas.Activity{
-		EventID: string(appendUUID(nil, s.Seed, e.N)), Time: ms(e.At), Action: v.event, Reason: reason(e),
+		EventID: string(appendUUID(nil, seedOf(s), e.N)), Time: ms(e.At), Action: v.event, Reason: reason(e),
 		SessionID: e.Session, ScopeID: t.id(kindOrg, 0),
 		// choice: the transaction is what the vendor calls a request.
 		RequestID: t.id(kindTransaction, e.N),
@@ -146,7 +146,7 @@ func (t *truth) target(a *schemas.Activity, x *target) {
 	if name == "" {
 		name = x.alt
 	}
-	is, kind := string(x.appendID(nil, t.s.Seed)), "other"
+	is, kind := string(x.appendID(nil, seedOf(t.s))), "other"
 	switch x.typ {
 	case typeUser:
 		kind = "account"

@@ -171,16 +171,16 @@ func TestTruth(t *testing.T) {
 	gone := map[string]bool{}
 	r.state(func(s *org.State) {
 		for _, a := range s.Accounts[org.Okta] {
-			gone[id(s.Seed, kindUser, a.N)] = !a.Gone.IsZero()
+			gone[id(seedOf(s), kindUser, a.N)] = !a.Gone.IsZero()
 		}
 		for _, g := range s.Groups[org.Okta] {
-			gone[id(s.Seed, kindGroup, g.N)] = !g.Gone.IsZero()
+			gone[id(seedOf(s), kindGroup, g.N)] = !g.Gone.IsZero()
 		}
 		for _, in := range s.Integrations[org.Okta] {
-			gone[id(s.Seed, kindApp, in.N)] = !in.Gone.IsZero()
+			gone[id(seedOf(s), kindApp, in.N)] = !in.Gone.IsZero()
 		}
 		for _, g := range s.Grants[org.Okta] {
-			gone[id(s.Seed, grantKind(g), g.N)] = !live(s, g)
+			gone[id(seedOf(s), grantKind(g), g.N)] = !live(s, g)
 		}
 	})
 	kinds := map[string]int{}

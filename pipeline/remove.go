@@ -413,6 +413,9 @@ func (s *scan) decide(ctx context.Context) error {
 		}
 	}
 	err = s.p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.DecideDone); err != nil {
+			return err
+		}
 		if err := tx.SetMeta(decisionKey(s.r.ID), ""); err != nil {
 			return err
 		}
@@ -459,7 +462,12 @@ func decide(ctx context.Context, state State, update func(context.Context, func(
 	if len(st.Holds) == 0 {
 		return fmt.Errorf("no removals of %s are held", id)
 	}
-	return update(ctx, func(tx Tx) error { return tx.SetMeta(decisionKey(id), string(d)) })
+	return update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.Decide); err != nil {
+			return err
+		}
+		return tx.SetMeta(decisionKey(id), string(d))
+	})
 }
 
 func decisionKey(id StreamID) string { return metaDecision + id.String() }

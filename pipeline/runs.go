@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/failpoint"
 	"weir/schemas"
 )
 
@@ -140,6 +141,9 @@ func (l *runLog) tell(ctx context.Context, told []schemas.CollectionRun, covered
 	r.p.committer.submit(r.p.failure, &change{
 		batches: []spooled{b},
 		apply: func(tx Tx) error {
+			if err := failpoint.Hit(failpoint.RunAdd); err != nil {
+				return err
+			}
 			if apply != nil {
 				if err := apply(tx); err != nil {
 					return err

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sinks"
@@ -101,6 +102,9 @@ func (s *sinkRun) tryPrepare(ctx context.Context) error {
 	if err := s.claim(ctx); err != nil {
 		return err
 	}
+	if err := failpoint.Hit(failpoint.SinkPrepare); err != nil {
+		return err
+	}
 	if err := s.sink.Prepare(ctx, s.tables); err != nil {
 		return err
 	}
@@ -146,12 +150,18 @@ func (s *sinkRun) claim(ctx context.Context) error {
 		return fault.New(fault.Permanent, "this sink belongs to another state: %s wrote it until %s. Use that data_dir, or another place for this sink; "+
 			"or start with --take-over to let this state go on writing it (events the other state has delivered will be delivered again)", old.StateID, old.Heartbeat.Format(time.RFC3339))
 	}
+	if err := failpoint.Hit(failpoint.SinkOwner); err != nil {
+		return err
+	}
 	if err := s.sink.SetOwner(ctx, old, mine); err != nil {
 		return ownerError(err)
 	}
 	s.mu.Lock()
 	s.owner = mine
 	s.mu.Unlock()
+	if err := failpoint.Hit(failpoint.SinkClaim); err != nil {
+		return err
+	}
 	return s.p.state.Update(ctx, func(tx Tx) error { return tx.AddSink(SinkState{s.name, mine.SinkID}) })
 }
 

@@ -143,6 +143,9 @@ func (s *sqliteState) init(ctx context.Context, file string) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'`); err != nil {
 		return damaged(file, err)
 	}
+	if err := failpoint.Hit(failpoint.StateOpen); err != nil {
+		return damaged(file, err)
+	}
 	if err := tx.Commit(); err != nil {
 		return damaged(file, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/sources"
 )
@@ -291,6 +292,9 @@ func (s *sqliteState) Layouts(ctx context.Context) (map[int64]string, error) {
 }
 
 func (t *sqliteTx) PutBaselines(rows []Baseline) error {
+	if err := failpoint.Hit(failpoint.ScanRows); err != nil {
+		return err
+	}
 	// The key's text never changes, and is not known of rows looked up.
 	stmt, err := t.tx.PrepareContext(t.ctx, `INSERT INTO baselines (`+baselineColumns+`, keytext) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET lane = excluded.lane, missed = excluded.missed, flags = excluded.flags, at = excluded.at, mapping = excluded.mapping, data = excluded.data`)

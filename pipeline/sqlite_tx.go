@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/failpoint"
 	"weir/sources"
 )
 
@@ -30,6 +31,9 @@ func (t *sqliteTx) SetListing(s StreamID, c sources.Cursor) error {
 }
 
 func (t *sqliteTx) AddLanes(s StreamID, lanes []sources.Lane, now time.Time) error {
+	if err := failpoint.Hit(failpoint.LanesAdd); err != nil {
+		return err
+	}
 	stmt, err := t.tx.PrepareContext(t.ctx, `INSERT INTO lanes (`+laneColumns+`, changed) VALUES (?, ?, ?, ?, ?, '', 0, ?, 0, '', '', ?)
 		ON CONFLICT (instance, stream, lane) DO UPDATE SET hint = excluded.hint, cursor = '', status = 0, due = excluded.due, fails = 0,
 		class = '', error = '', changed = excluded.changed
@@ -125,6 +129,9 @@ func (t *sqliteTx) AddBatch(b *Batch, sinks []string) error {
 }
 
 func (t *sqliteTx) AddSeen(s StreamID, hour int64, packed []byte, now time.Time) error {
+	if err := failpoint.Hit(failpoint.SeenAdd); err != nil {
+		return err
+	}
 	return t.exec(`INSERT INTO seen SELECT ?1, ?2, ?3, coalesce((SELECT max(n) FROM seen WHERE instance = ?1 AND stream = ?2 AND hour = ?3), 0) + 1, ?4, ?5`,
 		s.Instance, s.Stream, hour, packed, now.UnixMilli())
 }
@@ -162,6 +169,9 @@ func (t *sqliteTx) ForgetSeen(s StreamID, hour int64) error {
 }
 
 func (t *sqliteTx) AddDeadLetter(d DeadLetter) error {
+	if err := failpoint.Hit(failpoint.DeadAdd); err != nil {
+		return err
+	}
 	return t.exec(`INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		d.ID, d.At.UnixMilli(), d.Kind, d.Instance, d.Stream, d.Lane, d.Hint, d.Ref, d.Class, d.Reason, d.SchemaVersion, []byte(d.Raw))
 }
@@ -237,5 +247,8 @@ func (t *sqliteTx) FinishPart(id string, now time.Time) ([]string, error) {
 }
 
 func (t *sqliteTx) ForgetParts(before time.Time) error {
+	if err := failpoint.Hit(failpoint.Upkeep); err != nil {
+		return err
+	}
 	return t.exec(`DELETE FROM parts AS p WHERE delivered > 0 AND delivered < ? AND n < (SELECT max(n) FROM parts q WHERE q.sink = p.sink AND q.tbl = p.tbl)`, before.UnixMilli())
 }

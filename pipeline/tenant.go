@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 )
 
@@ -20,5 +21,10 @@ func (p *Pipeline) PinTenant(ctx context.Context, instance, tenant string) (stri
 	case pinned != "":
 		return "", fault.New(fault.Permanent, "instance %s belonged to organization %s and now reaches %s: give the other organization an instance of its own", instance, pinned, tenant)
 	}
-	return tenant, p.committer.update(ctx, func(tx Tx) error { return tx.SetMeta(key, tenant) })
+	return tenant, p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.TenantPin); err != nil {
+			return err
+		}
+		return tx.SetMeta(key, tenant)
+	})
 }

@@ -7,14 +7,35 @@
 // n-th and every later hit.
 package failpoint
 
+import "slices"
+
 // Names of the points, in the order a row meets them.
 const (
+	StateOpen   = "state.open"   // before a start's own commit to the state
 	StateCopy   = "state.copy"   // before a copy of an older state is in place
+	SinkOwner   = "sink.owner"   // before a sink's owner record is written
+	OwnerWrite  = "owner.write"  // while an owner record's file is written
+	OwnerSync   = "owner.sync"   // before its fsync
+	OwnerRename = "owner.rename" // before its rename
+	SinkClaim   = "sink.claim"   // a sink is owned, and the state does not know it
+	SinkPrepare = "sink.prepare" // before a sink's tables or folders are made
+	VaultWrite  = "vault.write"  // while a secret is written
+	VaultSync   = "vault.sync"   // before its fsync
+	VaultRename = "vault.rename" // before its rename
+	TenantPin   = "tenant.pin"   // before an instance's organization is committed
 	Listing     = "listing"      // while lanes are listed
+	LanesAdd    = "lanes.add"    // before lanes are committed
 	Fetch       = "fetch"        // while a page is read
+	SeenAdd     = "seen.add"     // before event ids are committed
+	DeadAdd     = "dead.add"     // before a dead letter is committed
+	RunAdd      = "run.add"      // before a row of collection_runs is committed
 	ScanBegin   = "scan.begin"   // before a round's beginning is committed
+	ScanRows    = "scan.rows"    // before what is known of rows is committed
 	ScanRemove  = "scan.remove"  // before removals are committed
 	ScanEnd     = "scan.end"     // before a round's end is committed
+	Decide      = "decide"       // before a person's decision is committed
+	DecideDone  = "decide.done"  // before it is known to be carried out
+	Upkeep      = "upkeep"       // before what is old is forgotten
 	SpoolWrite  = "spool.write"  // while a segment is written
 	SpoolSync   = "spool.sync"   // before its fsync
 	SpoolRename = "spool.rename" // before its rename
@@ -24,7 +45,24 @@ const (
 	PartWrite   = "part.write"   // while a part is written to a sink
 	PartSync    = "part.sync"    // before a part's fsync
 	PartRename  = "part.rename"  // before a part becomes visible
-	PartMark    = "part.mark"    // before its mark is written
+	PartMark    = "part.mark"    // while its mark is written
+	MarkSync    = "mark.sync"    // before the mark's fsync
+	MarkRename  = "mark.rename"  // before its rename
+	InsertSent  = "insert.sent"  // a server has all of an insert, and has not answered
+	InsertDone  = "insert.done"  // it has answered, and nobody has heard it
+	PartCount   = "part.count"   // before a sink's rows are counted
+	PartRepair  = "part.repair"  // before missing rows are inserted
 	PartAck     = "part.ack"     // before the state learns that it is delivered
 	SpoolFree   = "spool.free"   // before delivered segments are removed
 )
+
+// All returns every point. A name that is not among them is none: tests with
+// the build tag panic at it, and the crash rounds fail over one never met.
+func All() []string { return slices.Clone(all) }
+
+var all = []string{
+	StateOpen, StateCopy, SinkOwner, OwnerWrite, OwnerSync, OwnerRename, SinkClaim, SinkPrepare, VaultWrite, VaultSync, VaultRename, TenantPin,
+	Listing, LanesAdd, Fetch, SeenAdd, DeadAdd, RunAdd, ScanBegin, ScanRows, ScanRemove, ScanEnd, Decide, DecideDone, Upkeep,
+	SpoolWrite, SpoolSync, SpoolRename, StateCommit, StateDone, PartPlan, PartWrite, PartSync, PartRename, PartMark, MarkSync, MarkRename,
+	InsertSent, InsertDone, PartCount, PartRepair, PartAck, SpoolFree,
+}

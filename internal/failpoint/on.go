@@ -19,6 +19,7 @@ type rule struct {
 
 var (
 	mu    sync.Mutex
+	known = declared()
 	hits  = map[string]int{}
 	rules = parse(os.Getenv("WEIR_FAILPOINT"))
 )
@@ -44,9 +45,20 @@ func parse(s string) map[string]rule {
 	return out
 }
 
+func declared() map[string]bool {
+	out := map[string]bool{}
+	for _, name := range all {
+		out[name] = true
+	}
+	return out
+}
+
 // Hit counts a pass through the named point and applies its effect, if its
 // turn has come.
 func Hit(name string) error {
+	if !known[name] {
+		panic("fail point " + name + " is not declared")
+	}
 	mu.Lock()
 	hits[name]++
 	n := hits[name]

@@ -34,6 +34,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/durable"
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 )
 
@@ -146,7 +147,7 @@ func (s *Secrets) save(file, name string, secret []byte) error {
 	if len(sealed) > maxFile {
 		return fault.New(fault.Permanent, "vault: a secret of %d bytes is too large for %s", len(secret), file)
 	}
-	if err := durable.WriteFile(file, sealed, durable.Points{}); err != nil {
+	if err := durable.WriteFile(file, sealed, durable.Points{Write: failpoint.VaultWrite, Sync: failpoint.VaultSync, Rename: failpoint.VaultRename}); err != nil {
 		return fault.New(fault.Transient, "vault: keeping %s: %w", file, err)
 	}
 	return nil

@@ -126,6 +126,9 @@ type shortBatch struct {
 // missing counts the part's rows by batch. A surplus is an error: somebody else
 // writes this table.
 func (s *sink) missing(ctx context.Context, p *sinks.Part) (short []shortBatch, err error) {
+	if err := failpoint.Hit(failpoint.PartCount); err != nil {
+		return nil, err
+	}
 	db, err := s.db()
 	if err != nil {
 		return nil, err
@@ -208,6 +211,9 @@ func (s *sink) repair(ctx context.Context, p *sinks.Part, short []shortBatch) (s
 }
 
 func (s *sink) repairBatch(ctx context.Context, p *sinks.Part, b *sinks.Batch, pass int) (sent, written int64, err error) {
+	if err := failpoint.Hit(failpoint.PartRepair); err != nil {
+		return 0, 0, err
+	}
 	e, err := b.Load()
 	if err != nil {
 		return 0, 0, err
@@ -292,6 +298,9 @@ func (s *sink) post(ctx context.Context, query string, body io.Reader, settings 
 	if err != nil {
 		return -1, fmt.Errorf("reading the answer: %w", err)
 	}
+	if err := failpoint.Hit(failpoint.InsertDone); err != nil {
+		return -1, err
+	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		return -1, errRedirect // one with a body is not even tried
 	}
@@ -351,6 +360,9 @@ func (b *partBody) Read(p []byte) (int, error) {
 		case !b.ended:
 			b.chunk, b.ended = schemas.EOS, true
 		default:
+			if err := failpoint.Hit(failpoint.InsertSent); err != nil {
+				return 0, err
+			}
 			return 0, io.EOF
 		}
 	}

@@ -69,7 +69,7 @@ func TestFailPoints(t *testing.T) {
 	whole := t.TempDir()
 	deliver(t, open(t, whole), threeDays(t, 1, ""))
 	want := visible(t, whole)
-	hits := map[string]int{failpoint.PartWrite: 5, failpoint.PartSync: 6, failpoint.PartRename: 6, failpoint.PartMark: 1}
+	hits := map[string]int{failpoint.PartWrite: 5, failpoint.PartSync: 5, failpoint.PartRename: 5, failpoint.PartMark: 1, failpoint.MarkSync: 1, failpoint.MarkRename: 1}
 	for point, n := range hits {
 		for _, effect := range []string{"kill", "error", "full"} {
 			for hit := range n {

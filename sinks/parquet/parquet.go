@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/durable"
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/internal/setting"
 	"weir/schemas"
@@ -186,7 +187,7 @@ func (s *sink) SetOwner(ctx context.Context, old, new sinks.Owner) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(s.ownerFile(), append(b, '\n'), durable.Points{})
+	return durable.WriteFile(s.ownerFile(), append(b, '\n'), durable.Points{Write: failpoint.OwnerWrite, Sync: failpoint.OwnerSync, Rename: failpoint.OwnerRename})
 }
 
 func (s *sink) lockOwner() (unlock func(), err error) {

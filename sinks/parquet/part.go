@@ -138,7 +138,7 @@ func (s *sink) writeMark(m Mark) error {
 	if err != nil {
 		return err
 	}
-	f, tmp, err := s.create(m.Part, "mark", markSuffix, durable.Points{Write: failpoint.PartMark, Sync: failpoint.PartSync, Rename: failpoint.PartRename})
+	f, tmp, err := s.create(m.Part, "mark", markSuffix, durable.Points{Write: failpoint.PartMark, Sync: failpoint.MarkSync, Rename: failpoint.MarkRename})
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ type Pipeline struct {
 	metrics  *metrics
 	builders *builders
 	seenKey  [16]byte
+	seenRoom seenRoom
 	patience time.Duration
 	takeOver bool
 

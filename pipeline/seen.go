@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -22,8 +23,18 @@ import (
 const (
 	seenEntry    = 12
 	hourMS       = 3_600_000
-	seenResident = 1 << 18 // entries a stream holds in memory before idle hours are let go
+	seenResident = 1 << 21 // entries all streams hold in memory before idle hours are let go: 16 bytes each
+	seenShare    = 1 << 12 // entries a stream may hold even then
+	anyContent   = 0       // the content of an event known by its id alone: every content is the one sent
 )
+
+// seenRoom is the memory that the seen ids of all streams share.
+type seenRoom struct{ used, streams atomic.Int64 }
+
+// share is how many entries a stream may hold when there is no more room.
+func (r *seenRoom) share() int {
+	return int(max(seenShare, seenResident/max(1, r.streams.Load())))
+}
 
 // verdict says what is known of an event.
 type verdict int
@@ -39,6 +50,7 @@ const (
 type seenIDs struct {
 	state  State
 	stream StreamID
+	room   *seenRoom
 	k0, k1 uint64 // secret, so that nobody can make two event ids collide
 
 	mu       sync.Mutex
@@ -61,9 +73,10 @@ type seenHour struct {
 	used   int64
 }
 
-func newSeenIDs(state State, stream StreamID, key [16]byte) *seenIDs {
+func newSeenIDs(state State, stream StreamID, key [16]byte, room *seenRoom) *seenIDs {
+	room.streams.Add(1)
 	return &seenIDs{
-		state: state, stream: stream, hours: map[int64]*seenHour{},
+		state: state, stream: stream, room: room, hours: map[int64]*seenHour{},
 		k0: binary.LittleEndian.Uint64(key[:8]), k1: binary.LittleEndian.Uint64(key[8:]),
 	}
 }
@@ -106,10 +119,10 @@ func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas
 	s.tick++
 	h.used = s.tick
 	id := siphash.Hash(s.k0, s.k1, bytesOf(eventID))
-	sum := uint32(xxhash.Sum64String(content))
+	sum := contentSum(content)
 	known, isKnown := h.find(id)
 	switch {
-	case isKnown && known == sum:
+	case isKnown && (known == sum || known == anyContent):
 		return isDuplicate, nil
 	case !isKnown && hour <= s.floor && len(h.sorted)+len(h.fresh) == 0:
 		// The hour's ids were forgotten. It is remembered again from here on.
@@ -134,11 +147,23 @@ func (p *seenPage) add(hour int64, h *seenHour, id uint64, content uint32) {
 	}
 	buf = binary.LittleEndian.AppendUint64(buf, id)
 	p.packed[hour] = binary.LittleEndian.AppendUint32(buf, content)
+	before := h.len()
 	h.fresh[id] = content
-	p.ids.resident++
 	if len(h.fresh) > max(1024, len(h.sorted)/4) {
 		h.merge()
 	}
+	p.ids.hold(h.len() - before)
+}
+
+// hold counts entries held in memory, or let go.
+func (s *seenIDs) hold(n int) {
+	s.resident += n
+	s.room.used.Add(int64(n))
+}
+
+// contentSum is what a content is remembered by; never anyContent.
+func contentSum(content string) uint32 {
+	return max(1, uint32(xxhash.Sum64String(content)))
 }
 
 // committed tells that the page's ids are in the state.
@@ -158,14 +183,14 @@ func (s *seenIDs) load(ctx context.Context, hour int64) (*seenHour, error) {
 	}
 	h := &seenHour{sorted: unpackSeen(segments), fresh: map[uint64]uint32{}}
 	s.hours[hour] = h
-	s.resident += len(h.sorted)
+	s.hold(h.len())
 	return h, nil
 }
 
-// letGo drops the hours longest unused while too much is held. Hours with ids
-// on their way to the state stay.
+// letGo drops the hours longest unused while all streams hold too much, and this
+// one more than its share. Hours with ids on their way to the state stay.
 func (s *seenIDs) letGo() {
-	for s.resident > seenResident {
+	for s.room.used.Load() > seenResident && s.resident > s.room.share() {
 		oldest, found := int64(0), false
 		for hour, h := range s.hours {
 			if h.pins == 0 && (!found || h.used < s.hours[oldest].used) {
@@ -175,10 +200,12 @@ func (s *seenIDs) letGo() {
 		if !found || len(s.hours) == 1 {
 			return
 		}
-		s.resident -= len(s.hours[oldest].sorted) + len(s.hours[oldest].fresh)
+		s.hold(-s.hours[oldest].len())
 		delete(s.hours, oldest)
 	}
 }
+
+func (h *seenHour) len() int { return len(h.sorted) + len(h.fresh) }
 
 func (h *seenHour) find(id uint64) (uint32, bool) {
 	if c, ok := h.fresh[id]; ok {
@@ -270,7 +297,7 @@ func (s *seenIDs) forget(ctx context.Context, update func(context.Context, func(
 		return nil // it has just become fresh again
 	}
 	if ok {
-		s.resident -= len(h.sorted) + len(h.fresh)
+		s.hold(-h.len())
 		delete(s.hours, hour)
 	}
 	s.floor = max(s.floor, hour)

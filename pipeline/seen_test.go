@@ -48,7 +48,7 @@ func TestSeenVerdicts(t *testing.T) {
 	st := testState(t)
 	now := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	at := schemas.Time(now.UnixMilli())
-	fresh := func() *seenIDs { return newSeenIDs(st, testStream, [16]byte{1}) }
+	fresh := func() *seenIDs { return newSeenIDs(st, testStream, [16]byte{1}, &seenRoom{}) }
 	s := fresh()
 	require.Equal(t, []verdict{isNew, isNew, isDuplicate, isConflict, isDuplicate},
 		judgeAll(t, st, s, now, at, [2]string{"a", "x"}, [2]string{"b", "x"}, [2]string{"a", "x"}, [2]string{"a", "y"}, [2]string{"a", "y"}))
@@ -71,7 +71,7 @@ func TestSeenManyPages(t *testing.T) {
 	t.Parallel()
 	st := testState(t)
 	now := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
-	s := newSeenIDs(st, testStream, [16]byte{1})
+	s := newSeenIDs(st, testStream, [16]byte{1}, &seenRoom{})
 	const hours, pages, perPage = 4, 20, 300
 	event := func(h, p, i int) [2]string { return [2]string{fmt.Sprintf("%d-%d-%d", h, p, i), "x"} }
 	for h := range hours {
@@ -90,10 +90,10 @@ func TestSeenManyPages(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, segments, 1)
 	require.Len(t, segments[0], pages*perPage*seenEntry)
-	s = newSeenIDs(st, testStream, [16]byte{1})
+	s = newSeenIDs(st, testStream, [16]byte{1}, &seenRoom{})
 	for h := range hours {
 		require.Equal(t, []verdict{isDuplicate}, judgeAll(t, st, s, now, schemas.Time(now.UnixMilli())+schemas.Time(h*hourMS), event(h, 19, 299)))
-		s.resident = seenResident + 1 // as if memory were full
+		s.hold(seenResident + 1) // as if memory were full
 		s.mu.Lock()
 		s.letGo()
 		s.mu.Unlock()

@@ -86,7 +86,7 @@ type aheadLane struct {
 // its rows.
 func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 	r := &StreamRun{
-		StreamOptions: o, p: p, seen: newSeenIDs(p.state, o.ID, p.seenKey), wake: make(chan struct{}, 1),
+		StreamOptions: o, p: p, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
 		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r

@@ -60,7 +60,7 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, count
 
 	// Who looked, and whether it may be told from this what is gone.
 	may := removal{allowed: s.st.Last != nil && (r.Tenant == nil || r.tenant != "")}
-	if counts.Refused > 0 && !r.Stream.Info.Disjoint {
+	if counts.Passed > 0 && !r.Stream.Info.Disjoint {
 		may.allowed = false // what is absent may have moved to where nobody may look
 	}
 	if last := s.st.Last; last != nil && !st.Sight.equal(last.Sight) {

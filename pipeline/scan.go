@@ -275,7 +275,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 	if cerr != nil {
 		return next, errors.Join(err, cerr)
 	}
-	lanes := LaneCounts{Open: counts.Open, Failing: counts.Failing + counts.Refused, Done: counts.Listed - counts.Open - counts.Refused}
+	lanes := LaneCounts{Open: counts.Open, Failing: counts.Failing + counts.Passed, Done: counts.Listed - counts.Open - counts.Passed}
 	for status, n := range map[string]int64{"open": lanes.Open, "done": lanes.Done, "failing": lanes.Failing} {
 		s.p.metrics.lanes.WithLabelValues(r.ID.Instance, r.ID.Stream, status).Set(float64(n))
 	}
@@ -284,16 +284,16 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 		return next, errors.Join(err, r.runs.end(ctx, run, lanes, err))
 	case !s.st.Open:
 		err = r.runs.end(ctx, run, lanes, nil)
-	case s.st.Listed && counts.Open == 0 && counts.Refused > 0 && counts.Refused == counts.Listed:
-		why := s.refused(ctx, counts)
-		if err = s.giveUp(ctx, why); err == nil {
+	case s.st.Listed && counts.Open == 0 && counts.Passed > 0 && counts.Passed == counts.Listed:
+		why := s.passed(ctx, counts)
+		if err = s.giveUp(ctx, why); err == nil && (r.Once || stopsStream(why)) {
 			err = why
 		}
 	case s.st.Listed && counts.Open == 0:
-		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Refused > 0 {
-			err = s.refused(ctx, counts)
+		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Passed > 0 {
+			err = s.passed(ctx, counts)
 		}
-	case s.st.Listed && counts.Open == counts.GivenUp:
+	case s.st.Listed && counts.Open == counts.GivenUp: // of a stream of one lane
 		why := s.failing(ctx, counts)
 		if err = s.giveUp(ctx, why); err == nil && r.Once {
 			err = fmt.Errorf("%w: %w", errGivenUp, why)
@@ -329,15 +329,21 @@ func (s *scan) failing(ctx context.Context, counts ScanCounts) error {
 	return errors.Join(fmt.Errorf("%d lanes could not be read", counts.GivenUp), err)
 }
 
-// refused words which lanes the credentials do not allow.
-func (s *scan) refused(ctx context.Context, counts ScanCounts) error {
+// passed words which lanes a round goes without: the class is that of a lane
+// that the credentials do not allow, if there is one.
+func (s *scan) passed(ctx context.Context, counts ScanCounts) error {
 	lanes, err := s.p.state.LaneErrors(ctx, 1000)
+	lanes = slices.DeleteFunc(lanes, func(l LaneState) bool { return l.StreamID != s.r.ID })
 	for _, l := range lanes {
-		if l.StreamID == s.r.ID && (l.Class == string(fault.Forbidden) || l.Class == string(fault.NotLicensed)) {
-			return errors.Join(fault.New(fault.Class(l.Class), "%d of %d lanes are refused, such as %q: %s", counts.Refused, counts.Listed, l.Lane.ID, l.Error), err)
+		if class := fault.Class(l.Class); class == fault.Forbidden || class == fault.NotLicensed {
+			return errors.Join(fault.New(class, "%d of %d lanes are refused or could not be read, such as %q: %s", counts.Passed, counts.Listed, l.Lane.ID, l.Error), err)
 		}
 	}
-	return errors.Join(fault.New(fault.Forbidden, "%d of %d lanes are refused", counts.Refused, counts.Listed), err)
+	what := fmt.Errorf("%w: %d of %d lanes could not be read", errGivenUp, counts.Passed, counts.Listed)
+	if len(lanes) > 0 {
+		what = fmt.Errorf("%w, such as %q: %s", what, lanes[0].Lane.ID, lanes[0].Error)
+	}
+	return errors.Join(what, err)
 }
 
 // roundDue says when the next round begins.

@@ -39,7 +39,7 @@ func TestRefusedLane(t *testing.T) {
 	for range 3 {
 		_, err := s.once(stream)
 		require.Equal(t, fault.Forbidden, fault.Of(err))
-		require.ErrorContains(t, err, `1 of 2 lanes are refused, such as "b"`)
+		require.ErrorContains(t, err, `1 of 2 lanes are refused or could not be read, such as "b"`)
 		require.ErrorContains(t, err, "the scope b is missing")
 	}
 	one := s.sinks["one"].fold()
@@ -59,5 +59,40 @@ func TestRefusedLane(t *testing.T) {
 	refuse("a", "b")
 	_, err := s.once(stream)
 	require.Equal(t, fault.Forbidden, fault.Of(err))
+	require.Equal(t, w.all(), s.sinks["one"].fold())
+}
+
+// So is a lane that fails again and again.
+func TestFailingLanePassedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 30)
+	people(w, "b", 30)
+	stream := w.stream(sources.StreamInfo{Disjoint: true})
+	s := newScanSite(t, "one")
+	s.round(stream)
+	w.fault = func(what, lane, _ string) error {
+		if what == "read" && lane == "b" {
+			return fault.New(fault.BadData, "no JSON")
+		}
+		return nil
+	}
+	w.del("a", "a-003")
+	w.set("a", "a-new", "new")
+	w.del("b", "b-003")
+	for range 3 {
+		_, err := s.once(stream)
+		require.ErrorContains(t, err, `1 of 2 lanes could not be read, such as "b"`)
+		require.ErrorContains(t, err, "no JSON")
+	}
+	one := s.sinks["one"].fold()
+	require.NotContains(t, one, "a-003", "its absence is proved without b")
+	require.Contains(t, one, "a-new")
+	require.Contains(t, one, "b-003")
+	require.Len(t, one, 60)
+
+	w.fault = nil
+	s.round(stream)
+	s.round(stream)
 	require.Equal(t, w.all(), s.sinks["one"].fold())
 }

@@ -311,6 +311,13 @@ func (s *scan) fail(l reading, err error) (chan error, error) {
 	} else {
 		l.Fails++
 		wait = wait/2 + mathrand.N(wait)
+		if r.Stream.Lanes != nil && !l.delta && l.Fails >= s.fails() {
+			// The round goes on without it too: one bad lane must not hold up the
+			// others' removals.
+			l.Cursor, l.ReadHint, l.Done = "", "", s.st.Round
+			s.p.log.Warn("lane is passed over until the next round; its rows stand", "instance", r.ID.Instance, "stream", r.ID.Stream, "lane", l.Lane.ID, "attempt", l.Fails, "error", err)
+			return s.submitLane(l), nil
+		}
 		s.p.log.Warn("lane failed; trying again", "instance", r.ID.Instance, "stream", r.ID.Stream, "lane", l.Lane.ID, "attempt", l.Fails, "error", err)
 	}
 	*due = now.Add(wait)

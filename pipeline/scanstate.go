@@ -163,7 +163,7 @@ type ScanLane struct {
 // ScanCounts counts the lanes of a round.
 type ScanCounts struct {
 	Listed, Open, Failing, GivenUp int64
-	Refused                        int64     // the round goes on without them
+	Passed                         int64     // passed over: the round goes on without them
 	Hidden                         int64     // of those, lanes that were read once: their rows are not shown
 	Next                           time.Time // when the next open lane is due
 	Delta                          time.Time // when the next delta is due

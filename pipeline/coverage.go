@@ -19,6 +19,9 @@ type CoverageStore interface {
 	Holes(ctx context.Context, s StreamID) ([]Hole, error)
 	// CoveredStreams returns the streams that have coverage or holes.
 	CoveredStreams(ctx context.Context) ([]StreamID, error)
+	// UnreadLanes returns lanes of a stream that are parked, failing, or of whole
+	// objects and not done.
+	UnreadLanes(ctx context.Context, s StreamID, limit int) ([]LaneState, error)
 }
 
 // CoverageTx changes what is complete.

@@ -36,6 +36,11 @@ func (s *sqliteState) CoveredStreams(ctx context.Context) ([]StreamID, error) {
 	}, `SELECT DISTINCT instance, stream FROM coverage UNION SELECT instance, stream FROM holes ORDER BY 1, 2`)
 }
 
+func (s *sqliteState) UnreadLanes(ctx context.Context, id StreamID, limit int) ([]LaneState, error) {
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE instance = ? AND stream = ? AND (status = 2 OR status = 0 AND (once OR class <> '')) LIMIT ?`,
+		id.Instance, id.Stream, limit)
+}
+
 func (s *sqliteState) Holes(ctx context.Context, id StreamID) ([]Hole, error) {
 	return query(ctx, s.read, func(r *sql.Rows) (h Hole, err error) {
 		var from, to, since, tried, closed int64

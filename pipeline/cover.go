@@ -76,6 +76,7 @@ type coverInput struct {
 	unread   []LaneState
 	span     func(sources.Lane) (from, to schemas.Time)
 	holes    []Hole
+	covered  []Span
 }
 
 // coverPlan is what a run changes.
@@ -84,7 +85,8 @@ type coverPlan struct {
 	holes    []Hole // new, or changed
 	closed   []Hole // of lanes that have been read
 	frontier time.Time
-	scan     bool // nothing but the frontier is kept
+	back     []Span // covered until now, and in a hole now
+	scan     bool   // nothing but the frontier is kept
 }
 
 // planCover decides what a run has covered: from where the last one ended, or
@@ -186,6 +188,7 @@ func planCover(in coverInput) coverPlan {
 	}
 	out.holes = append(out.holes, lostHoles(open, in.info.Retention, in.now)...)
 	out.spans = Subtract(reach, missing)
+	out.back = Intersect(in.covered, missing)
 	return out
 }
 
@@ -198,6 +201,16 @@ func (p *coverPlan) hole(h Hole) {
 		h.Key = fmt.Sprintf("%s:%d", h.Class, h.From.UnixMilli())
 		p.holes = append(p.holes, h)
 	}
+}
+
+// reason is that of a hole in a span.
+func (p *coverPlan) reason(s Span) string {
+	for _, h := range p.holes {
+		if h.Overlaps(s) {
+			return h.Reason
+		}
+	}
+	return "incomplete"
 }
 
 // apply records a plan.
@@ -255,14 +268,13 @@ func (r *StreamRun) cover(ctx context.Context, run *runInfo, lanes LaneCounts, n
 	if in.holes, err = r.p.state.Holes(ctx, r.ID); err != nil {
 		return nil, err
 	}
+	if in.covered, err = r.p.state.Coverage(ctx, r.ID, Span{}); err != nil {
+		return nil, err
+	}
 	if !in.since.IsZero() {
-		known, err := r.p.state.Coverage(ctx, r.ID, Span{})
-		if err != nil {
-			return nil, err
-		}
 		in.first = in.frontier
-		if len(known) > 0 {
-			in.first = known[0].From
+		if len(in.covered) > 0 {
+			in.first = in.covered[0].From
 		}
 		for _, h := range in.holes {
 			if h.From.Before(in.first) {

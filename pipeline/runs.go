@@ -78,7 +78,8 @@ func (l *runLog) totals() runTotals {
 // What the round has covered goes with its row, in the same transaction:
 // covered_from is where the last covered span ended, so the spans of successful
 // runs join without a gap. Lanes it left unread make holes; once they are read,
-// the hole's span is covered by a row of its own.
+// the hole's span is covered by a row of its own. Where it was covered before, a
+// row that failed takes that back.
 func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failure error) error {
 	return l.endWith(ctx, run, lanes, failure, nil, nil)
 }
@@ -120,6 +121,12 @@ func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, fa
 				told = append(told, schemas.CollectionRun{Stream: row.Stream, RunID: r.p.ids.New(), Mode: row.Mode, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, Outcome: row.Outcome})
 			}
 			told[i].CoveredFrom, told[i].CoveredTo = schemas.Time(s.From.UnixMilli()), schemas.Time(s.To.UnixMilli())
+		}
+		for _, s := range plan.back {
+			told = append(told, schemas.CollectionRun{
+				Stream: row.Stream, RunID: r.p.ids.New(), Mode: row.Mode, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, Outcome: "failure",
+				Error: plan.reason(s), CoveredFrom: schemas.Time(s.From.UnixMilli()), CoveredTo: schemas.Time(s.To.UnixMilli()),
+			})
 		}
 		r.Stats.CoveredTo.Store(plan.frontier.UnixMilli())
 		r.p.metrics.lag.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(now.Sub(plan.frontier).Seconds())

@@ -92,11 +92,26 @@ func (t *sqliteTx) Hole(s StreamID, h Hole, now time.Time) error {
 	}
 	if h.State == HoleClosed {
 		closed = now.UnixMilli()
+	} else if err := t.uncover(s, from, to); err != nil {
+		return err
 	}
 	return t.exec(`INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance, stream, key) DO UPDATE SET
 		from_ms = excluded.from_ms, to_ms = excluded.to_ms, class = excluded.class, reason = excluded.reason, state = excluded.state,
 		since = iif(state = 'closed', excluded.since, since), tries = excluded.tries, tried = excluded.tried, closed = excluded.closed`,
 		s.Instance, s.Stream, key, from, to, h.Class, h.Reason, string(cmp.Or(h.State, HoleOpen)), since.UnixMilli(), h.Tries, int64(millis(h.Tried)), closed)
+}
+
+// uncover takes a span out of the coverage.
+func (t *sqliteTx) uncover(s StreamID, from, to int64) error {
+	err := t.exec(`INSERT OR REPLACE INTO coverage SELECT instance, stream, ?4, to_ms FROM coverage
+		WHERE instance = ?1 AND stream = ?2 AND from_ms < ?4 AND to_ms > ?4 AND to_ms > ?3`, s.Instance, s.Stream, from, to)
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`DELETE FROM coverage WHERE instance = ? AND stream = ? AND from_ms >= ? AND from_ms < ?`, s.Instance, s.Stream, from, to); err != nil {
+		return err
+	}
+	return t.exec(`UPDATE coverage SET to_ms = ?3 WHERE instance = ?1 AND stream = ?2 AND from_ms < ?3 AND to_ms > ?3`, s.Instance, s.Stream, from)
 }
 
 func (t *sqliteTx) CloseHole(s StreamID, key, reason string, now time.Time) error {

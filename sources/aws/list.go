@@ -274,19 +274,21 @@ func dayOf(o object) string {
 	return o.modified.UTC().Format(dayLayout)
 }
 
-// spanOf says what a file may hold, from the day it lies under: a file comes
-// within minutes, without a promise, so a day more on either side.
+// spanOf says what a file may hold, from the time in its name: events come to
+// their file within coveredLag, as far as anybody tells, here taken four times.
 func (s *session) spanOf(l sources.Lane) (from, to schemas.Time) {
-	m := dayInKey.FindStringSubmatch(l.ID)
+	m := timeInKey.FindStringSubmatch(l.ID)
 	if m == nil {
 		return 0, 0
 	}
-	day, err := time.Parse(dayLayout, m[1])
+	named, err := time.Parse("20060102T1504Z", m[1])
 	if err != nil {
 		return 0, 0
 	}
-	return schemas.Time(day.AddDate(0, 0, -1).UnixMilli()), schemas.Time(day.AddDate(0, 0, 2).UnixMilli())
+	return schemas.Time(named.Add(-4 * coveredLag).UnixMilli()), schemas.Time(named.Add(coveredLag).UnixMilli())
 }
+
+var timeInKey = regexp.MustCompile(`_(\d{8}T\d{4}Z)_`)
 
 // firstKey is where a sweep of a root begins: before the first day to collect.
 func (s *session) firstKey(r root) string {

@@ -22,6 +22,14 @@ type CoverageStore interface {
 	// UnreadLanes returns lanes of a stream that are parked, failing, or of whole
 	// objects and not done.
 	UnreadLanes(ctx context.Context, s StreamID, limit int) ([]LaneState, error)
+	// DayMarks returns what a sink was told of each day, by date, as hashes.
+	DayMarks(ctx context.Context, sink string) (map[string]int64, error)
+	// LastBatch is the number of the newest batch there has been.
+	LastBatch(ctx context.Context) (int64, error)
+	// OwedSince returns the oldest batch that a sink has not got; 0 if it has all.
+	OwedSince(ctx context.Context, sink string) (int64, error)
+	// DeliveredParts returns the newest part of each table that a sink has got.
+	DeliveredParts(ctx context.Context, sink string) (map[string]string, error)
 }
 
 // CoverageTx changes what is complete.
@@ -39,6 +47,8 @@ type CoverageTx interface {
 	// ForgetHoles removes holes that were closed before a time, but for those of
 	// lanes that are still parked.
 	ForgetHoles(closedBefore time.Time) error
+	// SetDayMark records what a sink was told of a day.
+	SetDayMark(sink, date string, hash int64) error
 }
 
 // Span is a half-open span of the time of events: From is in it, To is not.

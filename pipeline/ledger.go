@@ -315,6 +315,9 @@ func Days(streams []DayLedger, now time.Time, limit int) (out []Day) {
 func dayReason(whole Span, rest []Span, l StreamLedger) string {
 	for _, m := range l.Missing {
 		if both := Intersect(rest, []Span{m.Span}); len(both) > 0 {
+			if m.Class == ClassBehind { // its reason changes at every attempt
+				break
+			}
 			return fmt.Sprintf("%s: %s", m.State, m.Reason)
 		}
 	}

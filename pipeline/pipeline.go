@@ -55,6 +55,7 @@ type Options struct {
 	Metrics    prometheus.Registerer
 	Sinks      []SinkOptions
 	Tables     []*schemas.Table // all that the streams may fill
+	Logs       []LedgerStream   // the enabled streams of events, for what is told of days
 	Instances  []string         // all in the configuration; nil: not known, and what is remembered of others is kept
 	SpoolLimit int64            // sources pause while the spool holds more, in bytes
 	MinFree    int64            // sources pause while the data directory's disk has less, in bytes
@@ -97,6 +98,7 @@ type Pipeline struct {
 	tables    []*schemas.Table
 	unlock    func() error
 	instances []string
+	logs      []LedgerStream
 	gone      time.Time // when instances that are gone were last looked for
 	goneMu    sync.Mutex
 
@@ -125,7 +127,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, commitDone: make(chan struct{}), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {

@@ -123,3 +123,41 @@ func (t *sqliteTx) ForgetHoles(closedBefore time.Time) error {
 	return t.exec(`DELETE FROM holes AS h WHERE state = 'closed' AND closed < ? AND NOT EXISTS (SELECT 1 FROM lanes l
 		WHERE l.instance = h.instance AND l.stream = h.stream AND l.status = 2 AND h.key = 'lane:' || l.lane || char(10) || l.hint)`, closedBefore.UnixMilli())
 }
+
+func (s *sqliteState) DayMarks(ctx context.Context, sink string) (map[string]int64, error) {
+	out := map[string]int64{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var date string
+		var hash int64
+		err := r.Scan(&date, &hash)
+		out[date] = hash
+		return struct{}{}, err
+	}, `SELECT dt, hash FROM day_marks WHERE sink = ?`, sink)
+	return out, err
+}
+
+func (s *sqliteState) LastBatch(ctx context.Context) (seq int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'batches'`).Scan(&seq)
+	return seq, ignoreNoRows(err)
+}
+
+func (s *sqliteState) OwedSince(ctx context.Context, sink string) (seq int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(min(seq), 0) FROM deliveries WHERE sink = ?`, sink).Scan(&seq)
+	return seq, ignoreNoRows(err)
+}
+
+func (s *sqliteState) DeliveredParts(ctx context.Context, sink string) (map[string]string, error) {
+	out := map[string]string{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var tbl, id string
+		var n int64
+		err := r.Scan(&tbl, &id, &n)
+		out[tbl] = id
+		return struct{}{}, err
+	}, `SELECT tbl, id, max(n) FROM parts WHERE sink = ? AND delivered > 0 GROUP BY tbl`, sink)
+	return out, err
+}
+
+func (t *sqliteTx) SetDayMark(sink, date string, hash int64) error {
+	return t.exec(`INSERT INTO day_marks VALUES (?, ?, ?) ON CONFLICT (sink, dt) DO UPDATE SET hash = excluded.hash`, sink, date, hash)
+}

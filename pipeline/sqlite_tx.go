@@ -186,6 +186,7 @@ func (t *sqliteTx) ForgetSink(name string) error {
 	return errors.Join(
 		t.exec(`DELETE FROM sinks WHERE name = ?`, name),
 		t.exec(`DELETE FROM synced WHERE sink = ?`, name),
+		t.exec(`DELETE FROM day_marks WHERE sink = ?`, name),
 		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name))
 }
 

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"weir/agent"
 	"weir/configs"
 	"weir/internal/setting"
 	"weir/pipeline"
-	"weir/sources"
 )
 
 type ledgerCmd struct {
@@ -75,12 +75,9 @@ func (r *ledgerCmd) Run(c *console) error {
 // logStreams returns the enabled streams of events.
 func logStreams(cfg *configs.Config, instance, stream string) (out []pipeline.LedgerStream) {
 	for _, inst := range cfg.Instances {
-		if !inst.Enabled || instance != "" && inst.Name != instance {
-			continue
-		}
-		for _, info := range inst.Connector.Streams {
-			if s := inst.Streams[info.Name]; info.Shape == sources.Log && s.Enabled && (stream == "" || stream == info.Name) {
-				out = append(out, pipeline.LedgerStream{ID: pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, Info: info, Every: s.Every})
+		for _, l := range agent.LedgerStreams(inst) {
+			if (instance == "" || instance == inst.Name) && (stream == "" || stream == l.ID.Stream) {
+				out = append(out, l)
 			}
 		}
 	}

@@ -87,6 +87,7 @@ type Pipeline struct {
 	versions *versions
 	metrics  *metrics
 	builders *builders
+	lags     *lags
 	seenKey  [16]byte
 	seenRoom seenRoom
 	patience time.Duration
@@ -148,6 +149,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
 	p.builders = newBuilders()
+	p.lags = newLags(len(o.Sinks))
 	p.metrics = newMetrics(o.Metrics, p)
 	if err := p.loadMeta(ctx); err != nil {
 		return nil, err

@@ -140,9 +140,18 @@ func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, fa
 	if err != nil {
 		return err
 	}
+	lag, err := r.p.lags.text(r.ID)
+	if err != nil {
+		return err
+	}
 	err = l.tell(ctx, append(told, more...), total, now, func(tx Tx) error {
 		if apply != nil {
 			if err := apply(tx); err != nil {
+				return err
+			}
+		}
+		if lag != "" {
+			if err := tx.SetMeta(metaLag+r.ID.String(), lag); err != nil {
 				return err
 			}
 		}

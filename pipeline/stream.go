@@ -112,6 +112,9 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 // unless Once gave up on them.
 func (r *StreamRun) Run(ctx context.Context) error {
 	ctx = httpx.WithCaller(ctx, &r.caller)
+	if err := r.takeUpLedger(ctx); err != nil {
+		return err
+	}
 	if r.scan != nil {
 		return r.scan.run(ctx)
 	}

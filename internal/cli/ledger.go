@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/table"
+
 	"weir/agent"
 	"weir/configs"
 	"weir/internal/setting"
@@ -300,8 +302,38 @@ func writeDays(w io.Writer, days []pipeline.Day) error {
 				}
 			}
 		}
-		t.AppendRow([]any{d.Date, word, strings.Join(missing, "\n")})
+		t.AppendRow(table.Row{d.Date, word, strings.Join(missing, "\n")})
 	}
 	t.Render()
+	return nil
+}
+
+// health prints how each stream fares, and why.
+func (c *console) health(ctx context.Context, cfg *configs.Config, st pipeline.State) error {
+	now := c.clock.Now()
+	t := newTable(c.out, "instance", "stream", "health", "event to delivery (p50, p99)", "why")
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "why", WidthMax: 100}})
+	for _, inst := range cfg.Instances {
+		for _, info := range inst.Connector.Streams {
+			s := inst.Streams[info.Name]
+			if !inst.Enabled || !s.Enabled {
+				continue
+			}
+			in, err := pipeline.ReadHealth(ctx, st, pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, info, s.Every, s.FullEvery)
+			if err != nil {
+				return err
+			}
+			h := in.Judge(now)
+			lag := "-"
+			if in.Lag.Rows > 0 {
+				lag = setting.FormatDuration(in.Lag.P50.Round(time.Second/10)) + ", " + setting.FormatDuration(in.Lag.P99.Round(time.Second/10))
+			}
+			t.AppendRow(table.Row{inst.Name, info.Name, string(h.Color), lag, h.Reason})
+		}
+	}
+	if t.Length() > 0 {
+		t.Render()
+		fmt.Fprintln(c.out)
+	}
 	return nil
 }

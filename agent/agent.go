@@ -111,6 +111,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	}
 	for _, inst := range cfg.Instances {
 		po.Instances = append(po.Instances, inst.Name)
+		po.Logs = append(po.Logs, LedgerStreams(inst)...)
 	}
 	if o.Once {
 		po.Patience = cfg.Agent.DrainTimeout
@@ -142,6 +143,16 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		}
 	}
 	return a, nil
+}
+
+// LedgerStreams returns the enabled streams of events of an instance.
+func LedgerStreams(inst configs.Instance) (out []pipeline.LedgerStream) {
+	for _, info := range inst.Connector.Streams {
+		if s := inst.Streams[info.Name]; inst.Enabled && info.Shape == sources.Log && s.Enabled {
+			out = append(out, pipeline.LedgerStream{ID: pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, Info: info, Every: s.Every})
+		}
+	}
+	return out
 }
 
 func closeAll(opened []pipeline.SinkOptions) error {

@@ -30,6 +30,19 @@ type change struct {
 	done    func(error) // called once, when durable or given up
 }
 
+// also adds to what the change does to the state.
+func (c *change) also(fn func(Tx) error) {
+	first := c.apply
+	c.apply = func(tx Tx) error {
+		if first != nil {
+			if err := first(tx); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	}
+}
+
 func (c *change) bytes() (n int) {
 	for _, b := range c.batches {
 		n += len(b.Head) + len(b.Body)

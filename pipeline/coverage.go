@@ -12,13 +12,24 @@ import (
 // CoverageStore is the part of the state that knows what is complete.
 type CoverageStore interface {
 	// Coverage returns the spans of a stream that are complete, cut to within,
-	// in order. They neither touch nor overlap. The zero Span is all of time.
+	// in order. They neither touch nor overlap, nor has a hole a part in them. The zero Span is all of time.
 	Coverage(ctx context.Context, s StreamID, within Span) ([]Span, error)
 	// Holes returns what is known of spans that were missed, also of those
 	// closed since, the oldest first.
 	Holes(ctx context.Context, s StreamID) ([]Hole, error)
 	// CoveredStreams returns the streams that have coverage or holes.
 	CoveredStreams(ctx context.Context) ([]StreamID, error)
+	// UnreadLanes returns lanes of a stream that are parked, failing, or of whole
+	// objects and not done.
+	UnreadLanes(ctx context.Context, s StreamID, limit int) ([]LaneState, error)
+	// DayMarks returns what a sink was told of each day, by date, as hashes.
+	DayMarks(ctx context.Context, sink string) (map[string]int64, error)
+	// LastBatch is the number of the newest batch there has been.
+	LastBatch(ctx context.Context) (int64, error)
+	// OwedSince returns the oldest batch that a sink has not got; 0 if it has all.
+	OwedSince(ctx context.Context, sink string) (int64, error)
+	// DeliveredParts returns the newest part of each table that a sink has got.
+	DeliveredParts(ctx context.Context, sink string) (map[string]string, error)
 }
 
 // CoverageTx changes what is complete.
@@ -29,12 +40,15 @@ type CoverageTx interface {
 	Cover(s StreamID, span Span, now time.Time) error
 	// Hole records a hole, or changes the one with its key. Since stays as it
 	// was, unless the hole was closed. A hole without a key gets its span as one.
+	// What of it was covered is so no longer, unless its state is HoleClosed.
 	Hole(s StreamID, h Hole, now time.Time) error
 	// CloseHole closes a hole, and covers nothing. An unknown one is none.
 	CloseHole(s StreamID, key, reason string, now time.Time) error
 	// ForgetHoles removes holes that were closed before a time, but for those of
 	// lanes that are still parked.
 	ForgetHoles(closedBefore time.Time) error
+	// SetDayMark records what a sink was told of a day.
+	SetDayMark(sink, date string, hash int64) error
 }
 
 // Span is a half-open span of the time of events: From is in it, To is not.

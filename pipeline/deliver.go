@@ -352,6 +352,11 @@ func (d *delivery) commit(ctx context.Context, part *sinks.Part, staged sinks.St
 	d.open--
 	d.mu.Unlock()
 	d.sink.delivered(part, receipt, d.p.clock.Since(started))
+	if d.table.Name == schemas.TableActivities {
+		for _, b := range part.Batches {
+			d.p.lags.delivered(b.ID, d.p.clock.Now())
+		}
+	}
 	if err := d.p.spool.free(freed); err != nil {
 		d.p.log.Warn("could not remove delivered spool segments; they are removed at the next start", "error", err)
 	}

@@ -68,6 +68,9 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 	if err != nil {
 		return n, err
 	}
+	if !l.Lane.Once && (l.Cursor == "" || page.Since != 0) {
+		ch.also(r.beganAt(page.Since))
+	}
 	now := r.p.clock.Now()
 	l.Cursor, l.Due, l.Fails, l.Class, l.Error = page.Next, now, 0, "", ""
 	switch {

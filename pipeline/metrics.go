@@ -55,7 +55,7 @@ func newMetrics(r prometheus.Registerer, p *Pipeline) *metrics {
 		}, []string{"sink"}),
 		diskErrors: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "weir", Name: "disk_errors_total", Help: "Failed writes to the data directory."}),
 	}
-	r.MustRegister(m.partSeconds, m.diskErrors, waitingCollector{p}, &m.counts)
+	r.MustRegister(m.partSeconds, m.diskErrors, waitingCollector{p}, &m.counts, lagsCollector{p.lags})
 	return m
 }
 

@@ -211,6 +211,7 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 		}
 		b.MaxTime = max(b.MaxTime, at)
 	}
+	e.learn(b, t, rows, index, observed)
 	encoded, err := e.p.builders.encode(t, schemas.Envelope{
 		App: b.App, Instance: b.Instance, Tenant: e.run.tenant, ObservedAt: observed,
 		Version: e.p.versions.take(int64(len(index))), BatchID: b.ID,

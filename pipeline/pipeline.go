@@ -55,6 +55,7 @@ type Options struct {
 	Metrics    prometheus.Registerer
 	Sinks      []SinkOptions
 	Tables     []*schemas.Table // all that the streams may fill
+	Logs       []LedgerStream   // the enabled streams of events, for what is told of days
 	Instances  []string         // all in the configuration; nil: not known, and what is remembered of others is kept
 	SpoolLimit int64            // sources pause while the spool holds more, in bytes
 	MinFree    int64            // sources pause while the data directory's disk has less, in bytes
@@ -86,6 +87,7 @@ type Pipeline struct {
 	versions *versions
 	metrics  *metrics
 	builders *builders
+	lags     *lags
 	seenKey  [16]byte
 	seenRoom seenRoom
 	patience time.Duration
@@ -97,6 +99,7 @@ type Pipeline struct {
 	tables    []*schemas.Table
 	unlock    func() error
 	instances []string
+	logs      []LedgerStream
 	gone      time.Time // when instances that are gone were last looked for
 	goneMu    sync.Mutex
 
@@ -125,7 +128,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, commitDone: make(chan struct{}), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
@@ -146,6 +149,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
 	p.builders = newBuilders()
+	p.lags = newLags(len(o.Sinks))
 	p.metrics = newMetrics(o.Metrics, p)
 	if err := p.loadMeta(ctx); err != nil {
 		return nil, err

@@ -120,7 +120,7 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, count
 // end commits the end of a round.
 func (s *scan) end(ctx context.Context, run *runInfo, lanes LaneCounts, st ScanState, again map[int64]bool, whole bool) error {
 	r := s.r
-	run.listed(schemas.Time(st.Started.UnixMilli()))
+	run.listed(0, schemas.Time(st.Started.UnixMilli()))
 	var more []schemas.CollectionRun
 	if whole && len(s.st.Copies) > 0 {
 		for _, t := range s.tables {

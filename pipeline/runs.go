@@ -25,6 +25,7 @@ type runLog struct {
 	told    time.Time
 	since   time.Time // start of the first run not told
 	newBad  bool      // an object was parked since the last row
+	failing time.Time // since when runs fail
 	builder *encoder
 }
 
@@ -34,6 +35,7 @@ type runInfo struct {
 	started   time.Time
 	complete  bool // the listing showed everything
 	coveredTo schemas.Time
+	since     schemas.Time // from when the listing has shown everything
 }
 
 type runTotals struct {
@@ -51,8 +53,8 @@ func (l *runLog) begin() *runInfo {
 }
 
 // listed tells that the listing was complete, and what it covers.
-func (i *runInfo) listed(coveredTo schemas.Time) {
-	i.complete, i.coveredTo = true, coveredTo
+func (i *runInfo) listed(since, coveredTo schemas.Time) {
+	i.complete, i.since, i.coveredTo = true, since, coveredTo
 }
 
 func (l *runLog) parked() {
@@ -73,9 +75,11 @@ func (l *runLog) totals() runTotals {
 
 // end tells of a round, at once if it found something or failed.
 //
+// What the round has covered goes with its row, in the same transaction:
 // covered_from is where the last covered span ended, so the spans of successful
-// runs join without a gap. A run that parked an object claims nothing, but the
-// next one starts after it: the gap stays to be seen.
+// runs join without a gap. Lanes it left unread make holes; once they are read,
+// the hole's span is covered by a row of its own. Where it was covered before, a
+// row that failed takes that back.
 func (l *runLog) end(ctx context.Context, run *runInfo, lanes LaneCounts, failure error) error {
 	return l.endWith(ctx, run, lanes, failure, nil, nil)
 }
@@ -95,10 +99,12 @@ func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, fa
 		Rejected: total.rejected - l.sent.rejected, Requests: total.requests - l.sent.requests,
 		Retries: total.retries - l.sent.retries, ThrottledMS: total.throttledMS - l.sent.throttledMS, Bytes: total.bytes - l.sent.bytes,
 	}
-	covered := failure == nil && run.complete && lanes.Failing == 0 && run.coveredTo > 0
-	from, err := CoveredTo(ctx, r.p.state, r.ID)
-	if err != nil {
-		return err
+	var plan *coverPlan
+	if failure == nil && run.complete && run.coveredTo > 0 {
+		var err error
+		if plan, err = r.cover(ctx, run, lanes, now); err != nil {
+			return err
+		}
 	}
 	switch {
 	case failure != nil:
@@ -108,21 +114,59 @@ func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, fa
 	default:
 		row.Outcome = "success"
 	}
-	if covered && !l.newBad {
-		row.CoveredFrom, row.CoveredTo = millis(from), run.coveredTo
+	told := []schemas.CollectionRun{row}
+	if plan != nil {
+		for i, s := range plan.spans {
+			if i > 0 {
+				told = append(told, schemas.CollectionRun{Stream: row.Stream, RunID: r.p.ids.New(), Mode: row.Mode, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, Outcome: row.Outcome})
+			}
+			told[i].CoveredFrom, told[i].CoveredTo = schemas.Time(s.From.UnixMilli()), schemas.Time(s.To.UnixMilli())
+		}
+		for _, s := range plan.back {
+			told = append(told, schemas.CollectionRun{
+				Stream: row.Stream, RunID: r.p.ids.New(), Mode: row.Mode, StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, Outcome: "failure",
+				Error: plan.reason(s), CoveredFrom: schemas.Time(s.From.UnixMilli()), CoveredTo: schemas.Time(s.To.UnixMilli()),
+			})
+		}
+		r.Stats.CoveredTo.Store(plan.frontier.UnixMilli())
+		r.p.metrics.lag.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(now.Sub(plan.frontier).Seconds())
 	}
-	if covered {
-		r.Stats.CoveredTo.Store(int64(run.coveredTo))
-		r.p.metrics.lag.WithLabelValues(r.ID.Instance, r.ID.Stream).Set(now.Sub(time.UnixMilli(int64(run.coveredTo))).Seconds())
-	}
+	healed := failure == nil && !l.failing.IsZero()
 	quiet := row.Rows == 0 && row.Rejected == 0 && row.Outcome == "success"
-	if quiet && !r.Once && apply == nil && now.Sub(l.told) < quietRuns {
+	if quiet && !r.Once && apply == nil && !healed && now.Sub(l.told) < quietRuns && (plan == nil || len(plan.holes)+len(plan.closed) == 0) {
 		return nil
 	}
-	return l.tell(ctx, append([]schemas.CollectionRun{row}, more...), covered, run.coveredTo, total, now, apply)
+	trouble, err := l.trouble(failure, now)
+	if err != nil {
+		return err
+	}
+	lag, err := r.p.lags.text(r.ID)
+	if err != nil {
+		return err
+	}
+	err = l.tell(ctx, append(told, more...), total, now, func(tx Tx) error {
+		if apply != nil {
+			if err := apply(tx); err != nil {
+				return err
+			}
+		}
+		if lag != "" {
+			if err := tx.SetMeta(metaLag+r.ID.String(), lag); err != nil {
+				return err
+			}
+		}
+		if err := tx.SetMeta(metaTrouble+r.ID.String(), trouble); err != nil || plan == nil {
+			return err
+		}
+		return plan.apply(tx, r.ID, now)
+	})
+	if err == nil && plan != nil {
+		r.forgetBegan()
+	}
+	return err
 }
 
-func (l *runLog) tell(ctx context.Context, told []schemas.CollectionRun, covered bool, to schemas.Time, total runTotals, now time.Time, apply func(Tx) error) error {
+func (l *runLog) tell(ctx context.Context, told []schemas.CollectionRun, total runTotals, now time.Time, apply func(Tx) error) error {
 	r := l.r
 	if l.builder == nil {
 		l.builder = newEncoder(r.p, r)
@@ -144,15 +188,7 @@ func (l *runLog) tell(ctx context.Context, told []schemas.CollectionRun, covered
 			if err := failpoint.Hit(failpoint.RunAdd); err != nil {
 				return err
 			}
-			if apply != nil {
-				if err := apply(tx); err != nil {
-					return err
-				}
-			}
-			if !covered {
-				return nil
-			}
-			return tx.SetMeta(coveredKey(l.r.ID), strconv.FormatInt(int64(to), 10))
+			return apply(tx)
 		},
 		done: func(err error) { result <- err },
 	})

@@ -217,6 +217,9 @@ func (s *sinkRun) run(ctx context.Context) error {
 			g.Go(func() error { return d.run(ctx) })
 		}
 		g.Go(func() error { return s.beats(ctx) })
+		if m, ok := s.sink.(sinks.DayMarker); ok {
+			g.Go(func() error { return s.markDays(ctx, m) })
+		}
 		err = g.Wait()
 	}
 	if err != nil && !errors.Is(err, errStopped) {

@@ -36,6 +36,11 @@ func (s *sqliteState) CoveredStreams(ctx context.Context) ([]StreamID, error) {
 	}, `SELECT DISTINCT instance, stream FROM coverage UNION SELECT instance, stream FROM holes ORDER BY 1, 2`)
 }
 
+func (s *sqliteState) UnreadLanes(ctx context.Context, id StreamID, limit int) ([]LaneState, error) {
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE instance = ? AND stream = ? AND (status = 2 OR status = 0 AND (once OR class <> '')) LIMIT ?`,
+		id.Instance, id.Stream, limit)
+}
+
 func (s *sqliteState) Holes(ctx context.Context, id StreamID) ([]Hole, error) {
 	return query(ctx, s.read, func(r *sql.Rows) (h Hole, err error) {
 		var from, to, since, tried, closed int64
@@ -87,11 +92,26 @@ func (t *sqliteTx) Hole(s StreamID, h Hole, now time.Time) error {
 	}
 	if h.State == HoleClosed {
 		closed = now.UnixMilli()
+	} else if err := t.uncover(s, from, to); err != nil {
+		return err
 	}
 	return t.exec(`INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance, stream, key) DO UPDATE SET
 		from_ms = excluded.from_ms, to_ms = excluded.to_ms, class = excluded.class, reason = excluded.reason, state = excluded.state,
 		since = iif(state = 'closed', excluded.since, since), tries = excluded.tries, tried = excluded.tried, closed = excluded.closed`,
 		s.Instance, s.Stream, key, from, to, h.Class, h.Reason, string(cmp.Or(h.State, HoleOpen)), since.UnixMilli(), h.Tries, int64(millis(h.Tried)), closed)
+}
+
+// uncover takes a span out of the coverage.
+func (t *sqliteTx) uncover(s StreamID, from, to int64) error {
+	err := t.exec(`INSERT OR REPLACE INTO coverage SELECT instance, stream, ?4, to_ms FROM coverage
+		WHERE instance = ?1 AND stream = ?2 AND from_ms < ?4 AND to_ms > ?4 AND to_ms > ?3`, s.Instance, s.Stream, from, to)
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`DELETE FROM coverage WHERE instance = ? AND stream = ? AND from_ms >= ? AND from_ms < ?`, s.Instance, s.Stream, from, to); err != nil {
+		return err
+	}
+	return t.exec(`UPDATE coverage SET to_ms = ?3 WHERE instance = ?1 AND stream = ?2 AND from_ms < ?3 AND to_ms > ?3`, s.Instance, s.Stream, from)
 }
 
 func (t *sqliteTx) CloseHole(s StreamID, key, reason string, now time.Time) error {
@@ -102,4 +122,42 @@ func (t *sqliteTx) CloseHole(s StreamID, key, reason string, now time.Time) erro
 func (t *sqliteTx) ForgetHoles(closedBefore time.Time) error {
 	return t.exec(`DELETE FROM holes AS h WHERE state = 'closed' AND closed < ? AND NOT EXISTS (SELECT 1 FROM lanes l
 		WHERE l.instance = h.instance AND l.stream = h.stream AND l.status = 2 AND h.key = 'lane:' || l.lane || char(10) || l.hint)`, closedBefore.UnixMilli())
+}
+
+func (s *sqliteState) DayMarks(ctx context.Context, sink string) (map[string]int64, error) {
+	out := map[string]int64{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var date string
+		var hash int64
+		err := r.Scan(&date, &hash)
+		out[date] = hash
+		return struct{}{}, err
+	}, `SELECT dt, hash FROM day_marks WHERE sink = ?`, sink)
+	return out, err
+}
+
+func (s *sqliteState) LastBatch(ctx context.Context) (seq int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT seq FROM sqlite_sequence WHERE name = 'batches'`).Scan(&seq)
+	return seq, ignoreNoRows(err)
+}
+
+func (s *sqliteState) OwedSince(ctx context.Context, sink string) (seq int64, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(min(seq), 0) FROM deliveries WHERE sink = ?`, sink).Scan(&seq)
+	return seq, ignoreNoRows(err)
+}
+
+func (s *sqliteState) DeliveredParts(ctx context.Context, sink string) (map[string]string, error) {
+	out := map[string]string{}
+	_, err := query(ctx, s.read, func(r *sql.Rows) (struct{}, error) {
+		var tbl, id string
+		var n int64
+		err := r.Scan(&tbl, &id, &n)
+		out[tbl] = id
+		return struct{}{}, err
+	}, `SELECT tbl, id, max(n) FROM parts WHERE sink = ? AND delivered > 0 GROUP BY tbl`, sink)
+	return out, err
+}
+
+func (t *sqliteTx) SetDayMark(sink, date string, hash int64) error {
+	return t.exec(`INSERT INTO day_marks VALUES (?, ?, ?) ON CONFLICT (sink, dt) DO UPDATE SET hash = excluded.hash`, sink, date, hash)
 }

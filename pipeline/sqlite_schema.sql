@@ -129,3 +129,9 @@ CREATE TABLE IF NOT EXISTS holes (
   since INTEGER NOT NULL, tries INTEGER NOT NULL, tried INTEGER NOT NULL, closed INTEGER NOT NULL,
   PRIMARY KEY (instance, stream, key)
 ) WITHOUT ROWID;
+
+-- What sinks were told of days: a hash of it.
+CREATE TABLE IF NOT EXISTS day_marks (
+  sink TEXT NOT NULL, dt TEXT NOT NULL, hash INTEGER NOT NULL,
+  PRIMARY KEY (sink, dt)
+) WITHOUT ROWID;

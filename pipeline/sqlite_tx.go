@@ -97,7 +97,7 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 			return false, err
 		}
 	}
-	for _, prefix := range []string{metaCovered, metaDecision} {
+	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag} {
 		prefix += instance + "/"
 		if err := t.exec(`DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1`, prefix); err != nil {
 			return false, err
@@ -186,6 +186,7 @@ func (t *sqliteTx) ForgetSink(name string) error {
 	return errors.Join(
 		t.exec(`DELETE FROM sinks WHERE name = ?`, name),
 		t.exec(`DELETE FROM synced WHERE sink = ?`, name),
+		t.exec(`DELETE FROM day_marks WHERE sink = ?`, name),
 		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name))
 }
 

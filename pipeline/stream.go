@@ -62,6 +62,7 @@ type StreamRun struct {
 	mu      sync.Mutex
 	reading map[string]bool
 	ahead   map[string]*aheadLane
+	began   *int64 // from when a reading that began anew reads, until that is covered
 }
 
 // StreamStats counts what a stream did since the process started.
@@ -111,6 +112,9 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 // unless Once gave up on them.
 func (r *StreamRun) Run(ctx context.Context) error {
 	ctx = httpx.WithCaller(ctx, &r.caller)
+	if err := r.takeUpLedger(ctx); err != nil {
+		return err
+	}
 	if r.scan != nil {
 		return r.scan.run(ctx)
 	}
@@ -235,7 +239,7 @@ func (r *StreamRun) failing(ctx context.Context, counts LaneCounts) error {
 // list takes up the listing where it was left and records the lanes it shows.
 func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo) error {
 	if r.Stream.Lanes == nil {
-		run.listed(0)
+		run.listed(0, 0)
 		return r.p.committer.update(ctx, func(tx Tx) error {
 			return tx.AddLanes(r.ID, []sources.Lane{{}}, r.p.clock.Now())
 		})
@@ -259,7 +263,7 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 			poke(found)
 			r.Stats.Requests.Add(page.Requests)
 			if page.Complete {
-				run.listed(page.CoveredTo)
+				run.listed(page.Since, page.CoveredTo)
 				return nil
 			}
 			if err := r.roomForLanes(ctx); err != nil {
@@ -461,6 +465,9 @@ func (r *StreamRun) maintain(ctx context.Context) error {
 	keep := r.Stream.Info.Keep
 	err := r.p.committer.update(ctx, func(tx Tx) error {
 		if _, err := tx.ForgetLanes(r.ID, now.Add(-keep)); err != nil {
+			return err
+		}
+		if err := tx.ForgetHoles(now.Add(-keepHoles)); err != nil {
 			return err
 		}
 		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))

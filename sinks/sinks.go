@@ -92,6 +92,23 @@ type Sink interface {
 	Close() error
 }
 
+// DayMarker is a Sink that tells its readers which days are complete. One whose
+// readers can ask collection_runs need not be.
+type DayMarker interface {
+	// MarkDay records a day, atomically, in place of what was recorded of it. It
+	// is called when the sink has every row that the record speaks for.
+	MarkDay(ctx context.Context, d DayMark) error
+}
+
+// DayMark says whether a day (UTC) is complete.
+type DayMark struct {
+	Date      string                       `json:"dt"`        // 2026-01-31
+	ClosedAt  time.Time                    `json:"closed_at"` // UTC; when this was decided
+	Complete  bool                         `json:"complete"`
+	Instances map[string]map[string]string `json:"instances"` // by instance and stream: "covered", or what is missing
+	LastParts map[string]string            `json:"last_part"` // by table: with this part and those before it the day is whole
+}
+
 // Staged is a part ready to become visible.
 type Staged interface {
 	// Commit makes the part visible and durable, once, whatever happened to

@@ -42,6 +42,7 @@ type commands struct {
 	Check      checkCmd      `cmd:"" help:"Check the configuration."`
 	Connect    connectCmd    `cmd:"" help:"Have a person grant an instance access, in a browser."`
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
+	Ledger     ledgerCmd     `cmd:"" help:"Tell whether anything is missing, and which days are complete."`
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`

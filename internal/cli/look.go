@@ -34,6 +34,9 @@ func (r *statusCmd) Run(c *console) error {
 	defer st.Close()
 	fmt.Fprintf(c.out, "state %s, generation %d, in %s\n\n", st.ID(), st.Generation(), cfg.Agent.DataDir)
 
+	if err := c.health(ctx, cfg, st); err != nil {
+		return err
+	}
 	t := newTable(c.out, "instance", "stream", "lanes open", "done", "parked", "failing", "complete up to")
 	for _, inst := range cfg.Instances {
 		for _, info := range inst.Connector.Streams {

@@ -3,6 +3,7 @@
 //	<path>/<table>/app=<app>/dt=<YYYY-MM-DD>/<part id>.parquet
 //	<path>/_weir/parts/<table>/<part id>.json   the part's mark
 //	<path>/_weir/owner.json                     who writes here
+//	<path>/_weir/days/<dt>.json                 whether that day is complete
 //	<path>/_tmp/                                files not visible yet
 //
 // dt is the row's day in UTC. A part is one file for each app and day in it. A

@@ -232,6 +232,9 @@ func (s *session) give(yield func(*sources.LanePage, error) bool, l listing, obj
 	if !complete.IsZero() {
 		page.Complete = true
 		page.CoveredTo = schemas.Time(complete.Add(-coveredLag).UnixMilli())
+		if first, err := time.Parse(dayLayout, l.From); err == nil {
+			page.Since = schemas.Time(first.UnixMilli())
+		}
 	}
 	if !yield(page, nil) {
 		return errStop
@@ -270,6 +273,22 @@ func dayOf(o object) string {
 	}
 	return o.modified.UTC().Format(dayLayout)
 }
+
+// spanOf says what a file may hold, from the time in its name: events come to
+// their file within coveredLag, as far as anybody tells, here taken four times.
+func (s *session) spanOf(l sources.Lane) (from, to schemas.Time) {
+	m := timeInKey.FindStringSubmatch(l.ID)
+	if m == nil {
+		return 0, 0
+	}
+	named, err := time.Parse("20060102T1504Z", m[1])
+	if err != nil {
+		return 0, 0
+	}
+	return schemas.Time(named.Add(-4 * coveredLag).UnixMilli()), schemas.Time(named.Add(coveredLag).UnixMilli())
+}
+
+var timeInKey = regexp.MustCompile(`_(\d{8}T\d{4}Z)_`)
 
 // firstKey is where a sweep of a root begins: before the first day to collect.
 func (s *session) firstKey(r root) string {

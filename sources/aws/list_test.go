@@ -480,3 +480,16 @@ func FuzzCursors(f *testing.F) {
 		}
 	})
 }
+
+func TestSpanOfFile(t *testing.T) {
+	t.Parallel()
+	s := &session{}
+	from, to := s.spanOf(sources.Lane{ID: "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/01/31/111122223333_CloudTrail_eu-west-1_20260131T2355Z_abcdefghijklmnop.json.gz"})
+	at := time.Date(2026, 1, 31, 23, 55, 0, 0, time.UTC)
+	require.Equal(t, at.Add(-time.Hour).UnixMilli(), int64(from))
+	require.Equal(t, at.Add(15*time.Minute).UnixMilli(), int64(to))
+	for _, id := range []string{"", "a/b.json", "AWSLogs/1_CloudTrail_x_20261331T2355Z_a.json.gz"} {
+		from, to = s.spanOf(sources.Lane{ID: id})
+		require.Zero(t, from+to, id)
+	}
+}

@@ -133,9 +133,8 @@ type StreamInfo struct {
 	Doc       string        // what it collects, in a sentence
 
 	// Of logs.
-	Back      bool          // the vendor can be asked for the past: the stream has a Past
-	Kept      time.Duration // how long the vendor keeps events; 0: for as long as the customer does
-	ShowsLate bool          // its cursor shows late events, however late: windows of time need not be read again
+	Back      bool // the vendor can be asked for the past: the stream has a Past
+	ShowsLate bool // reading on brings what comes late: windows of time need not be read again
 
 	// Of scans.
 	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete

@@ -129,3 +129,9 @@ CREATE TABLE IF NOT EXISTS holes (
   since INTEGER NOT NULL, tries INTEGER NOT NULL, tried INTEGER NOT NULL, closed INTEGER NOT NULL,
   PRIMARY KEY (instance, stream, key)
 ) WITHOUT ROWID;
+
+-- Stretches of the past that are to be read. Their lanes and listings are kept
+-- under the stream's name, "/past/" and id.
+CREATE TABLE IF NOT EXISTS past (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, stream TEXT NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL
+);

@@ -182,6 +182,10 @@ type Stream struct {
 	// does not show any more is gone, with all its rows.
 	Lanes func(ctx context.Context, c Cursor) iter.Seq2[*LanePage, error]
 
+	// Span says, of a Once lane, what span the events in it may be of, as far as
+	// its ID tells; nil, or zeros: what its listing covers.
+	Span func(l Lane) (from, to schemas.Time)
+
 	// Read yields a lane's pages from a cursor. The Next of any page, given to
 	// a later call, resumes after that page. After a yielded error the sequence
 	// ends; pages yielded before it stand.
@@ -231,9 +235,13 @@ type LanePage struct {
 	Next     Cursor // where the next listing, or this one when it is cut short, goes on
 	Complete bool   // the listing has shown everything there is now
 	// CoveredTo is, on the complete page, the time before which everything has
-	// been listed, but for the stream's Lateness. Zero: unknown.
+	// been listed that may still come, the stream's Lateness included. Zero:
+	// unknown.
 	CoveredTo schemas.Time
-	Requests  int64
+	// Since is, on the complete page, the time from which everything has been
+	// listed, now or before. Zero: from the beginning.
+	Since    schemas.Time
+	Requests int64
 }
 
 // Page is what one read of a lane gave.
@@ -243,8 +251,13 @@ type Page struct {
 	Next     Cursor
 	More     bool // false: caught up, or, in a Once lane, done
 	// Watermark is the time before which this lane is complete, where the
-	// vendor's order proves it. Zero: unknown.
+	// vendor's order proves it: whatever still comes is later, the stream's
+	// Lateness included. Zero: unknown.
 	Watermark schemas.Time
+	// Since is, on the first page of a reading that began anew, the time it
+	// reads from. Zero, where the cursor was "": from the beginning; elsewhere:
+	// it goes on where it was.
+	Since schemas.Time
 	// Gone are rows that a delta or the vendor says do not exist any more.
 	Gone []Gone
 	// Delta is, on the last page of a scan lane's Read, where its Delta begins.

@@ -233,7 +233,7 @@ func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Sessi
 
 // Streams implements sources.Session.
 func (s *session) Streams() []sources.Stream {
-	return []sources.Stream{{Info: Connector.Streams[0], Lanes: s.lanes, Read: s.read}}
+	return []sources.Stream{{Info: Connector.Streams[0], Lanes: s.lanes, Read: s.read, Span: s.spanOf}}
 }
 
 // Tenant implements sources.Session: the organization if the trail is one's,

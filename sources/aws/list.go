@@ -232,6 +232,9 @@ func (s *session) give(yield func(*sources.LanePage, error) bool, l listing, obj
 	if !complete.IsZero() {
 		page.Complete = true
 		page.CoveredTo = schemas.Time(complete.Add(-coveredLag).UnixMilli())
+		if first, err := time.Parse(dayLayout, l.From); err == nil {
+			page.Since = schemas.Time(first.UnixMilli())
+		}
 	}
 	if !yield(page, nil) {
 		return errStop
@@ -269,6 +272,20 @@ func dayOf(o object) string {
 		return m[1]
 	}
 	return o.modified.UTC().Format(dayLayout)
+}
+
+// spanOf says what a file may hold, from the day it lies under: a file comes
+// within minutes, without a promise, so a day more on either side.
+func (s *session) spanOf(l sources.Lane) (from, to schemas.Time) {
+	m := dayInKey.FindStringSubmatch(l.ID)
+	if m == nil {
+		return 0, 0
+	}
+	day, err := time.Parse(dayLayout, m[1])
+	if err != nil {
+		return 0, 0
+	}
+	return schemas.Time(day.AddDate(0, 0, -1).UnixMilli()), schemas.Time(day.AddDate(0, 0, 2).UnixMilli())
 }
 
 // firstKey is where a sweep of a root begins: before the first day to collect.

@@ -85,6 +85,7 @@ func (s *session) auditPage(ctx context.Context, at auditCursor, m *auditMapper,
 	path := s.auditPath()
 	var query url.Values
 	again := false // a link has been refused twice in a row
+	began := at.Link == ""
 	if at.Link == "" {
 		at, query = s.window(at)
 	}
@@ -92,7 +93,7 @@ func (s *session) auditPage(ctx context.Context, at auditCursor, m *auditMapper,
 	if err != nil && at.Link != "" && refusedLink(err) {
 		again = at.Again
 		at, query = s.window(auditCursor{V: auditVersion, Mark: at.Mark, Swept: at.Swept})
-		at.Again = true
+		at.Again, began = true, true
 		r, err = s.get(ctx, path, query, "")
 	} else if at.Link != "" {
 		at.Again = false
@@ -118,13 +119,18 @@ func (s *session) auditPage(ctx context.Context, at auditCursor, m *auditMapper,
 	newest := m.page(l.elements, page)
 	// A vendor's clock that is wrong must not make us skip what is to come.
 	next.Mark = max(at.Mark, min(newest, r.At.Add(r.Skew).UnixMilli()))
-	page.Watermark = schemas.Time(next.Mark)
+	complete := next.Mark
 	if next.Link == "" { // there is no newer event
-		page.Watermark = schemas.Time(max(next.Mark, earlier(r.At, r.At.Add(r.Skew)).Add(-resolution).UnixMilli()))
+		complete = max(complete, earlier(r.At, r.At.Add(r.Skew)).Add(-resolution).UnixMilli())
 		if next.Sweep != 0 {
 			next.Swept, next.Sweep = next.Sweep, 0
 		}
 		next.Again = false
+	}
+	// What comes late is found by a sweep.
+	page.Watermark = schemas.Time(max(0, complete-sweepEvery.Milliseconds()))
+	if at.Mark == 0 && began {
+		page.Since = schemas.Time(s.env.Clock.Now().Add(-s.since()).UnixMilli())
 	}
 	page.More = next.Link != "" && !again // a link that is refused again and again is tried at the next poll
 	page.Next, err = next.cursor()

@@ -69,6 +69,10 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 				return
 			}
 			asked := at.At
+			page.page.Since = 0
+			if at.Time == 0 && asked == "" {
+				page.page.Since = schemas.Time(s.logFrom(at).UnixMilli())
+			}
 			caughtUp := page.advance(resp, &at, next)
 			if !caughtUp && next == asked {
 				yield(nil, errItself(resp))
@@ -116,6 +120,12 @@ func (s *session) fetchLog(ctx context.Context, at *cursor) (*httpx.Response, st
 // logSince is the listing from the newest event seen, or from as far back as
 // the configuration says.
 func (s *session) logSince(at cursor) listing {
+	return listing{path: httpx.P(pathLogs), polled: true, query: url.Values{
+		"since": {formatTime(s.logFrom(at))}, "limit": {strconv.Itoa(pageEvents)}, "sortOrder": {"ASCENDING"},
+	}}
+}
+
+func (s *session) logFrom(at cursor) time.Time {
 	now := s.env.Clock.Now()
 	since := now.Add(-s.cfg.Logs.Since)
 	if at.Time != 0 {
@@ -124,9 +134,7 @@ func (s *session) logSince(at cursor) listing {
 	if oldest := now.Add(-retention); since.Before(oldest) {
 		since = oldest
 	}
-	return listing{path: httpx.P(pathLogs), polled: true, query: url.Values{
-		"since": {formatTime(since)}, "limit": {strconv.Itoa(pageEvents)}, "sortOrder": {"ASCENDING"},
-	}}
+	return since
 }
 
 // advance moves the cursor past a page that was filled from an answer.

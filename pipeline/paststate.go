@@ -102,6 +102,14 @@ type PastTask struct {
 	Unread int64         `json:"unread"`         // of its lanes, those that the live stream has parked
 }
 
+// ETA is how long the rest will take at the pace so far; 0: not known.
+func (t PastTask) ETA() time.Duration {
+	if t.Done == 0 || t.Windows <= t.Done {
+		return 0
+	}
+	return t.Took / time.Duration(t.Done) * time.Duration(t.Windows-t.Done)
+}
+
 // lanesKey is where the task keeps its listing and lanes: apart from the live
 // stream's, whose name has no slash.
 func (t PastTask) lanesKey() StreamID { return pastKey(t.StreamID, t.ID) }

@@ -45,6 +45,8 @@ type Options struct {
 	Log      *slog.Logger
 	Once     bool // collect until every lane says caught up, deliver, end
 	TakeOver bool // write to sinks that another state has written
+	// Past, when set, is all that is done: a stretch of one stream's past.
+	Past *PastJob
 	// DebugHTTP gets every HTTP exchange with a vendor, secrets removed. nil:
 	// none are told.
 	DebugHTTP io.Writer
@@ -137,8 +139,9 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 			continue
 		}
 		for _, info := range inst.Connector.Streams {
-			if inst.Streams[info.Name].Enabled {
-				a.streams = append(a.streams, &StreamStatus{ID: pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, App: inst.Connector.App})
+			id := pipeline.StreamID{Instance: inst.Name, Stream: info.Name}
+			if inst.Streams[info.Name].Enabled && (o.Past == nil || o.Past.Of == id) {
+				a.streams = append(a.streams, &StreamStatus{ID: id, App: inst.Connector.App})
 			}
 		}
 	}
@@ -182,6 +185,9 @@ func filledTables(instances []configs.Instance) (out []*schemas.Table) {
 	return out
 }
 
+// single says that the agent ends by itself.
+func (a *Agent) single() bool { return a.Once || a.Past != nil }
+
 // Streams returns how each stream fares, in the order of the configuration.
 func (a *Agent) Streams() []*StreamStatus { return a.streams }
 
@@ -200,13 +206,18 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, stopAdmin(), a.Pipeline.Close())
 	}
+	if a.Past != nil {
+		if err := a.beginPast(ctx); err != nil {
+			return errors.Join(err, stopControl(), stopAdmin(), a.Pipeline.Close())
+		}
+	}
 	collect, stop := context.WithCancelCause(ctx)
 	defer context.AfterFunc(a.Pipeline.Failure(), func() { stop(context.Cause(a.Pipeline.Failure())) })()
 	var wg sync.WaitGroup
 	for i, inst := range a.Config.Instances {
 		if inst.Enabled {
 			wg.Go(func() {
-				if a.Once || a.pause(collect, time.Duration(i)*min(startApart, startWithin/time.Duration(len(a.Config.Instances)))) {
+				if a.single() || a.pause(collect, time.Duration(i)*min(startApart, startWithin/time.Duration(len(a.Config.Instances)))) {
 					a.runInstance(collect, inst)
 				}
 			})
@@ -223,13 +234,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer timer.Stop()
 	}
 	err = a.Pipeline.Drain(drain)
-	if a.Once {
+	if a.single() {
 		for _, s := range a.streams {
 			if e := s.Err(); e != nil {
 				err = errors.Join(err, fmt.Errorf("%s: %w", s.ID, e))
 			}
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && a.Once {
 			err = errors.Join(err, errors.New("interrupted before every lane was caught up"))
 		}
 	} else if err != nil {
@@ -294,7 +305,7 @@ func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamS
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if a.Once && (attempt >= 3 || fault.Of(err) != fault.Transient) {
+		if a.single() && (attempt >= 3 || fault.Of(err) != fault.Transient) {
 			return nil, err
 		}
 		log.Error("instance cannot be opened; trying again, the others go on", "error", err)
@@ -333,6 +344,7 @@ func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamS
 		FullEvery: inst.Streams[s.ID.Stream].FullEvery, Identity: session.Identity, Filter: filter,
 		ID: s.ID, App: s.App, Tenant: tenant, Stream: stream, Every: inst.Streams[s.ID.Stream].Every,
 		Parallel: inst.Parallel, DropRaw: inst.Raw == "drop", Once: a.Once,
+		Sweep: inst.Streams[s.ID.Stream].SweepAges(),
 	})
 	if err != nil {
 		s.end(err, a.Clock.Now())
@@ -341,6 +353,10 @@ func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamS
 	s.mu.Lock()
 	s.run, s.Started = run, a.Clock.Now()
 	s.mu.Unlock()
+	if a.Past != nil {
+		s.end(run.RunPast(ctx, a.Past.task), a.Clock.Now())
+		return
+	}
 	for wait := firstWait; ; wait = min(2*wait, maxWait) {
 		err := run.Run(ctx)
 		if a.Once || ctx.Err() != nil {

@@ -42,7 +42,9 @@ type ScanDecision struct {
 // serveControl serves what operators may tell a running agent: HTTP on a unix
 // socket in the data directory, for the agent's own user and root.
 //
-//	POST /scan   a ScanDecision
+//	POST /scan       a ScanDecision
+//	POST /backfill   a Backfill; the answer is the task
+//	POST /past       a PastOrder; the answer is the task
 func (a *Agent) serveControl() (stop func() error, err error) {
 	none := func() error { return nil }
 	path := filepath.Join(a.Config.Agent.DataDir, ControlSocket)
@@ -63,6 +65,8 @@ func (a *Agent) serveControl() (stop func() error, err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /scan", a.decideScan)
+	mux.HandleFunc("POST /backfill", a.takeBackfill)
+	mux.HandleFunc("POST /past", a.takePastOrder)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: controlTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -151,6 +155,12 @@ func DecideScan(ctx context.Context, dataDir string, d ScanDecision) error {
 }
 
 func control(ctx context.Context, dataDir, path string, body []byte) error {
+	_, err := ask(ctx, dataDir, path, body)
+	return err
+}
+
+// ask tells the agent of a data directory something, and returns its answer.
+func ask(ctx context.Context, dataDir, path string, body []byte) ([]byte, error) {
 	socket := filepath.Join(dataDir, ControlSocket)
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -160,22 +170,25 @@ func control(ctx context.Context, dataDir, path string, body []byte) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+path, strings.NewReader(string(body)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := (&http.Client{Transport: tr}).Do(req)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return ErrNoAgent
+		return nil, ErrNoAgent
 	}
 	if err != nil {
-		return fault.New(fault.Transient, "%s: %w", socket, err)
+		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxControl))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if resp.StatusCode != http.StatusNoContent {
-		return errors.New(strings.TrimSpace(string(answer)))
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusNoContent:
+		return answer, nil
+	case http.StatusGone:
+		return nil, fmt.Errorf("%s%w", strings.TrimSuffix(strings.TrimSpace(string(answer)), pipeline.ErrPastHeld.Error()), pipeline.ErrPastHeld)
 	}
-	return nil
+	return nil, errors.New(strings.TrimSpace(string(answer)))
 }

@@ -157,6 +157,8 @@ func validProxy(s string) bool {
 type StreamSettings struct {
 	Enabled bool          `key:"enabled" doc:"false: the stream is not collected"`
 	Every   time.Duration `key:"every" doc:"interval between polls"`
+	// Logs only.
+	Sweep []string `key:"sweep" doc:"of a log whose late events reading on does not bring: ages at which windows of it are read again, such as [1h, 72h]; off: never; without it, once after an hour and once when nothing can come late any more" example:"[1h, 72h]"`
 	// Scans only.
 	FullEvery time.Duration `key:"full_every" doc:"of a scan that learns of changes otherwise: interval between complete rounds; 0s: every one is complete"`
 }
@@ -166,10 +168,33 @@ func (s *StreamSettings) Validate() []setting.KeyError {
 	if s.Every < time.Second || s.Every > 7*24*time.Hour {
 		return []setting.KeyError{{Key: "every", Found: setting.FormatDuration(s.Every), Accepted: "a duration from 1s to 7d"}}
 	}
+	for _, age := range s.Sweep {
+		d, err := setting.ParseDuration(age)
+		if off := age == sweepOff && len(s.Sweep) == 1; !off && (err != nil || d < 15*time.Minute || d > 90*24*time.Hour) {
+			return []setting.KeyError{{Key: "sweep", Found: age, Accepted: "ages from 15m to 90d, such as [1h, 72h], or off alone"}}
+		}
+	}
 	if s.FullEvery < 0 || s.FullEvery > 90*24*time.Hour {
 		return []setting.KeyError{{Key: "full_every", Found: setting.FormatDuration(s.FullEvery), Accepted: "a duration from 0s to 90d"}}
 	}
 	return nil
+}
+
+const sweepOff = "off"
+
+// SweepAges are the ages that Sweep asks for, of checked settings: nil without
+// any, and none when it is off.
+func (s StreamSettings) SweepAges() []time.Duration {
+	if len(s.Sweep) == 0 {
+		return nil
+	}
+	ages := []time.Duration{}
+	for _, age := range s.Sweep {
+		if d, err := setting.ParseDuration(age); err == nil {
+			ages = append(ages, d)
+		}
+	}
+	return ages
 }
 
 const namePattern = `^[a-z0-9][a-z0-9_-]{0,62}$`

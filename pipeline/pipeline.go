@@ -43,6 +43,7 @@ const (
 	metaTenant   = "tenant/"   // and the instance: its organization
 	metaCovered  = "covered/"  // and the stream: until when it is complete, in milliseconds
 	metaDecision = "decision/" // and the stream: what a person said of held removals
+	metaSwept    = "swept/"    // and the stream and an age: until when windows have been read again at that age, in milliseconds
 	metaGone     = "gone/"     // and the instance: since when it is not configured, in milliseconds
 )
 
@@ -108,6 +109,8 @@ type Pipeline struct {
 	commitDone             chan struct{}
 	failed                 context.CancelCauseFunc
 	failure                context.Context //nolint:containedctx // ends when the pipeline cannot go on
+
+	past pastBoard
 
 	watchMu sync.Mutex
 	watch   chan struct{} // closed and replaced at every change of what is waiting

@@ -263,13 +263,14 @@ func packSeen(e []entry) []byte {
 }
 
 // maintain merges hours kept in many pieces and forgets hours that got no new
-// id for keep.
-func (s *seenIDs) maintain(ctx context.Context, update func(context.Context, func(Tx) error) error, now time.Time, keep time.Duration) error {
+// id for keep, unless they are held.
+func (s *seenIDs) maintain(ctx context.Context, update func(context.Context, func(Tx) error) error, now time.Time, keep time.Duration, held func(hour int64) bool) error {
 	const pieces = 16
 	stale, err := s.state.SeenStale(ctx, s.stream, now.Add(-keep))
 	if err != nil {
 		return err
 	}
+	stale = slices.DeleteFunc(stale, held)
 	fragmented, err := s.state.SeenFragmented(ctx, s.stream, pieces)
 	if err != nil {
 		return err

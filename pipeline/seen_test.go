@@ -60,7 +60,7 @@ func TestSeenVerdicts(t *testing.T) {
 	// Forgotten hours: what comes again is sent, and counted.
 	update := func(ctx ctxT, fn func(Tx) error) error { return st.Update(ctx, fn) }
 	s = fresh()
-	require.NoError(t, s.maintain(t.Context(), update, now.Add(48*time.Hour), 24*time.Hour))
+	require.NoError(t, s.maintain(t.Context(), update, now.Add(48*time.Hour), 24*time.Hour, func(int64) bool { return false }))
 	require.Equal(t, []verdict{isUnproven, isUnproven, isDuplicate}, judgeAll(t, st, s, now, at, [2]string{"a", "y"}, [2]string{"z", "y"}, [2]string{"a", "y"}))
 	require.Equal(t, []verdict{isNew}, judgeAll(t, st, fresh(), now, at+2*hourMS, [2]string{"a", "y"}), "newer than anything forgotten")
 	require.Equal(t, []verdict{isUnproven}, judgeAll(t, st, fresh(), now, at-hourMS, [2]string{"a", "y"}), "older than something forgotten")
@@ -85,7 +85,7 @@ func TestSeenManyPages(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, s.maintain(t.Context(), func(ctx ctxT, fn func(Tx) error) error { return st.Update(ctx, fn) }, now, time.Hour))
+	require.NoError(t, s.maintain(t.Context(), func(ctx ctxT, fn func(Tx) error) error { return st.Update(ctx, fn) }, now, time.Hour, func(int64) bool { return false }))
 	segments, err := st.SeenHour(t.Context(), testStream, now.UnixMilli()/hourMS)
 	require.NoError(t, err)
 	require.Len(t, segments, 1)

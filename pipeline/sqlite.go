@@ -256,7 +256,7 @@ func (s *sqliteState) Meta(ctx context.Context, key string) (string, error) {
 
 func (s *sqliteState) Instances(ctx context.Context) ([]string, error) {
 	return query(ctx, s.read, scanOne[string], `SELECT instance FROM listings UNION SELECT instance FROM lanes UNION SELECT instance FROM scans
-		UNION SELECT instance FROM scan_lanes UNION SELECT instance FROM scopes UNION SELECT instance FROM seen UNION SELECT instance FROM seen_floor
+		UNION SELECT instance FROM scan_lanes UNION SELECT instance FROM scopes UNION SELECT instance FROM seen UNION SELECT instance FROM seen_floor UNION SELECT instance FROM past
 		UNION SELECT substr(key, length(?1) + 1) FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY 1`, metaTenant)
 }
 
@@ -414,6 +414,7 @@ func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
 		UNION ALL SELECT 'seen ids', coalesce(sum(length(entries)) / 12, 0), coalesce(sum(length(entries) + 60), 0) FROM seen
 		UNION ALL SELECT 'batches', count(*), count(*) * 250 FROM batches
 		UNION ALL SELECT 'parts', count(*), count(*) * 200 FROM parts
+		UNION ALL SELECT 'tasks of the past', count(*), coalesce(sum(length(data) + 80), 0) FROM past
 		UNION ALL SELECT 'dead letters', count(*), coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead`)
 }
 

@@ -135,3 +135,8 @@ CREATE TABLE IF NOT EXISTS day_marks (
   sink TEXT NOT NULL, dt TEXT NOT NULL, hash INTEGER NOT NULL,
   PRIMARY KEY (sink, dt)
 ) WITHOUT ROWID;
+-- Stretches of the past that are to be read. Their lanes and listings are kept
+-- under the stream's name, "/past/" and id.
+CREATE TABLE IF NOT EXISTS past (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, stream TEXT NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL
+);

@@ -92,12 +92,13 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 		`DELETE FROM synced WHERE instance = ?1`,
 		`DELETE FROM coverage WHERE instance = ?1`,
 		`DELETE FROM holes WHERE instance = ?1`,
+		`DELETE FROM past WHERE instance = ?1`,
 	} {
 		if err := t.exec(q, instance); err != nil {
 			return false, err
 		}
 	}
-	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag} {
+	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag, metaSwept} {
 		prefix += instance + "/"
 		if err := t.exec(`DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1`, prefix); err != nil {
 			return false, err

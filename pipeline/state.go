@@ -68,6 +68,7 @@ type State interface {
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)
 	ScanStore
 	CoverageStore
+	PastStore
 
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
@@ -105,6 +106,7 @@ type Tx interface {
 
 	ScanTx
 	CoverageTx
+	PastTx
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error

@@ -38,6 +38,8 @@ type StreamOptions struct {
 	DropRaw  bool // send no raw column
 	Once     bool // one complete round, retrying what fails a few times
 
+	Sweep []time.Duration // ages at which windows of a log are read again; nil: the usual ones
+
 	// Of scans.
 	FullEvery time.Duration                                   // between complete rounds; 0: the stream's
 	Identity  func(context.Context) (sources.Identity, error) // whom the vendor takes the credentials for; nil: not known
@@ -48,6 +50,7 @@ type StreamOptions struct {
 type StreamRun struct {
 	StreamOptions
 	p      *Pipeline
+	lanes  StreamID // under which its lanes are kept: its ID, but for the past's
 	tenant string
 	tables []*schemas.Table
 	caller httpx.Caller
@@ -87,7 +90,7 @@ type aheadLane struct {
 // its rows.
 func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 	r := &StreamRun{
-		StreamOptions: o, p: p, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
+		StreamOptions: o, p: p, lanes: o.ID, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
 		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r
@@ -118,9 +121,19 @@ func (r *StreamRun) Run(ctx context.Context) error {
 	if r.scan != nil {
 		return r.scan.run(ctx)
 	}
+	if r.Stream.Past != nil && !r.Once {
+		var past sync.WaitGroup
+		pctx, stop := context.WithCancel(ctx)
+		past.Go(func() { _ = r.runPast(pctx) }) // which ends with its context alone
+		defer past.Wait()
+		defer stop()
+	}
 	for {
 		started := r.p.clock.Now()
 		err := r.round(ctx)
+		if err == nil && r.Once && r.Stream.Past != nil {
+			err = r.pastOnce(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -229,7 +242,7 @@ func (r *StreamRun) failing(ctx context.Context, counts LaneCounts) error {
 	err := fmt.Errorf("%d lanes could not be read", counts.Failing)
 	lanes, lerr := r.p.state.LaneErrors(ctx, 100)
 	for _, l := range lanes {
-		if l.StreamID == r.ID && l.Status == LaneOpen {
+		if l.StreamID == r.lanes && l.Status == LaneOpen {
 			return errors.Join(fmt.Errorf("%w, such as %s: %s", err, l.Lane.ID, l.Error), lerr)
 		}
 	}
@@ -304,7 +317,7 @@ func (r *StreamRun) checkLanes(page *sources.LanePage) error {
 // roomForLanes waits while many lanes are still to be read.
 func (r *StreamRun) roomForLanes(ctx context.Context) error {
 	for {
-		counts, err := r.p.state.LaneCounts(ctx, r.ID)
+		counts, err := r.p.state.LaneCounts(ctx, r.lanes)
 		if err != nil || counts.Open-counts.Failing < maxOpenLanes {
 			return err
 		}
@@ -389,7 +402,7 @@ func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, err := r.p.state.DueLanes(ctx, r.ID, horizon, 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
+	known, err := r.p.state.DueLanes(ctx, r.lanes, horizon, 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
 	if err != nil {
 		return nil, next, err
 	}
@@ -463,7 +476,11 @@ func (r *StreamRun) maintain(ctx context.Context) error {
 	}
 	r.upkeep = now
 	keep := r.Stream.Info.Keep
-	err := r.p.committer.update(ctx, func(tx Tx) error {
+	held, err := r.heldHours(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.p.committer.update(ctx, func(tx Tx) error {
 		if _, err := tx.ForgetLanes(r.ID, now.Add(-keep)); err != nil {
 			return err
 		}
@@ -472,5 +489,5 @@ func (r *StreamRun) maintain(ctx context.Context) error {
 		}
 		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
 	})
-	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, now, keep))
+	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, now, keep, held))
 }

@@ -132,6 +132,10 @@ type StreamInfo struct {
 	Off       bool          // not collected unless the configuration enables it
 	Doc       string        // what it collects, in a sentence
 
+	// Of logs.
+	Back      bool // the vendor can be asked for the past: the stream has a Past
+	ShowsLate bool // reading on brings what comes late: windows of time need not be read again
+
 	// Of scans.
 	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete
 	Keyset    bool          // the listing cannot skip a row that exists, so one complete round without a key proves it gone; else two are needed
@@ -149,6 +153,9 @@ const (
 	MaxHint   = 1 << 10
 	MaxLaneID = 1 << 10
 )
+
+// PastLane begins the ids of the lanes that Stream.Past lists.
+const PastLane = "past/"
 
 // Lane is the smallest thing with a cursor: a whole stream, an account and
 // region, a drive, one log file.
@@ -189,6 +196,16 @@ type Stream struct {
 	// A page and all its rows belong to the connector again when the loop body
 	// returns: buffers may be reused.
 	Read func(ctx context.Context, l Lane, c Cursor) iter.Seq2[*Page, error]
+
+	// Past, of a log, lists Once lanes that together hold every event of
+	// [from,to) that the vendor still has, by the event's time, those of the
+	// newest events first where the vendor allows. They may hold events from
+	// outside. Their ids start with PastLane and say, with the hint, all that
+	// Read needs beside the cursor; a listing cursor belongs to the same from
+	// and to, and CoveredTo is not used. Several listings, and lanes of the
+	// live stream, may be read at the same time. nil: the stream cannot look
+	// back.
+	Past func(ctx context.Context, from, to time.Time, c Cursor) iter.Seq2[*LanePage, error]
 
 	// Delta, of a scan, yields what changed in a lane since a cursor: the Delta
 	// of the last page of a complete Read, or the Next of an earlier Delta. An

@@ -44,6 +44,7 @@ type commands struct {
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
 	Ledger     ledgerCmd     `cmd:"" help:"Tell whether anything is missing, and which days are complete."`
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
+	Backfill   backfillCmd   `cmd:"" help:"Collect a stretch of a stream's past: weir backfill INSTANCE --stream S --from T. Also list, stop, resume, drop."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
 	Demo       demoCmd       `cmd:"" help:"Collect from a pretended Okta, GitHub and CloudTrail into Parquet, and ask five questions; needs no account."`

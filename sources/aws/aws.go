@@ -31,6 +31,7 @@ var Connector = &sources.Connector{
 	Streams: []sources.StreamInfo{{
 		Name: "activities", Shape: sources.Log, Tables: []string{schemas.TableActivities},
 		Every: time.Minute, Lateness: coveredLag, Keep: keepDone,
+		Back: true, ShowsLate: true,
 		Doc: "CloudTrail management, data, service and Insights events from a trail's log files, organization trails included",
 	}},
 	Capabilities: []sources.Capability{{
@@ -233,7 +234,7 @@ func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Sessi
 
 // Streams implements sources.Session.
 func (s *session) Streams() []sources.Stream {
-	return []sources.Stream{{Info: Connector.Streams[0], Lanes: s.lanes, Read: s.read, Span: s.spanOf}}
+	return []sources.Stream{{Info: Connector.Streams[0], Lanes: s.lanes, Read: s.read, Span: s.spanOf, Past: s.past}}
 }
 
 // Tenant implements sources.Session: the organization if the trail is one's,

@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"iter"
 	"regexp"
-	"strings"
 	"time"
 
 	"weir/internal/fault"
@@ -227,7 +226,7 @@ func without(objects []object, drop func(object) bool) []object {
 func (s *session) give(yield func(*sources.LanePage, error) bool, l listing, objects []object, complete time.Time) error {
 	page := &sources.LanePage{Next: l.cursor(), Requests: s.store.requests()}
 	for _, o := range objects {
-		page.Lanes = append(page.Lanes, sources.Lane{ID: o.key, Hint: o.tag, Once: true})
+		page.Lanes = append(page.Lanes, sources.Lane{ID: laneID(o.key), Hint: o.tag, Once: true})
 	}
 	if !complete.IsZero() {
 		page.Complete = true
@@ -244,10 +243,7 @@ func (s *session) give(yield func(*sources.LanePage, error) bool, l listing, obj
 
 // wanted says whether an object may be a log file of the days to collect.
 func (s *session) wanted(o object) bool {
-	if !strings.HasSuffix(o.key, ".json.gz") && !strings.HasSuffix(o.key, ".json") {
-		return false
-	}
-	if len(o.key) > sources.MaxLaneID || s.foreign(o.key) {
+	if !isLogFile(o.key) || len(o.key) >= sources.MaxLaneID || s.foreign(o.key) {
 		return false
 	}
 	return dayOf(o) >= s.firstDay()

@@ -58,7 +58,7 @@ func (s *session) readFile(ctx context.Context, l sources.Lane, c sources.Cursor
 	if err != nil {
 		return err
 	}
-	r, err := s.store.open(ctx, l.ID)
+	r, err := s.store.open(ctx, keyOf(l))
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *session) readFile(ctx context.Context, l sources.Lane, c sources.Cursor
 	}
 	buf := s.pages.Get().(*pageBuffer)
 	defer s.pages.Put(buf)
-	f := &file{key: l.ID, r: r, buf: buf, skip: skip, yield: yield}
+	f := &file{key: keyOf(l), r: r, buf: buf, skip: skip, yield: yield}
 	if err := f.parse(); err != nil {
 		return f.classify(err)
 	}

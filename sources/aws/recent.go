@@ -13,6 +13,7 @@ import (
 type dayFolder struct {
 	prefix string
 	today  bool
+	after  string // key
 }
 
 // recent lists the folders of the days in which files appear now, the newest
@@ -32,9 +33,9 @@ func (s *session) recent(ctx context.Context, l listing, yield func(*sources.Lan
 		for _, r := range roots {
 			switch {
 			case r.dated:
-				folders = append(folders, dayFolder{r.prefix + day.Format(dayLayout) + "/", day.Equal(started)})
+				folders = append(folders, dayFolder{prefix: r.prefix + day.Format(dayLayout) + "/", today: day.Equal(started)})
 			case i == 0:
-				folders = append(folders, dayFolder{r.prefix, false})
+				folders = append(folders, dayFolder{prefix: r.prefix})
 			}
 		}
 	}
@@ -80,7 +81,7 @@ func (s *session) listAll(ctx context.Context, folders []dayFolder, take func(da
 	wg.Go(func() {
 		defer close(ahead)
 		for _, f := range folders {
-			r := &listed{pages: make(chan []object, 1)}
+			r := &listed{after: f.after, pages: make(chan []object, 1)}
 			if f.today {
 				r.after = resumeKey(s.seen(f.prefix).newest)
 			}

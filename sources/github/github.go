@@ -33,6 +33,7 @@ var Connector = &sources.Connector{
 		{
 			Name: streamActivities, Shape: sources.Log, Tables: []string{schemas.TableActivities},
 			Every: time.Minute, Lateness: sweepEvery, Keep: gitKept + 24*time.Hour, Retention: webKept, WholeFor: gitKept,
+			Back: true, ShowsLate: true,
 			Doc: "the organization's audit log, or the enterprise's: web and Git events",
 		},
 		{
@@ -330,7 +331,7 @@ const (
 func (s *session) Streams() []sources.Stream {
 	info := Connector.Streams
 	return []sources.Stream{
-		{Info: s.auditInfo(info[0]), Read: s.readActivities},
+		{Info: s.auditInfo(info[0]), Read: s.readStream, Past: pastLanes},
 		{Info: info[1], Lanes: s.accountLanes, Read: s.readAccounts},
 		{Info: info[2], Lanes: s.groupLanes, Read: s.readGroup},
 		{Info: info[3], Lanes: s.repositoryLanes, Read: s.readRepositories, Ask: s.askRepositories},

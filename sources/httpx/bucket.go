@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,9 @@ const (
 // start nothing is known: one request goes alone, on trial, and shows.
 //
 // Waiting requests are served in turn by stream, and in order within one. None
-// waits long: it is told when to come back.
+// waits long: it is told when to come back. Streams that yield are served when no
+// other waits, and leave half of everything: of the window's quota, of the
+// static rate's burst, of the requests at the same time.
 type bucket struct {
 	clock clockwork.Clock
 	name  string
@@ -46,6 +49,7 @@ type bucket struct {
 	filled   time.Time //
 	known    bool      // left and reset hold
 	left     int64     // remaining by the window's latest answer
+	whole    int64     // the window's quota, or the most of it that was seen
 	reset    time.Time // the window's end
 	trial    bool      // one at a time until an answer shows the quota
 	trying   bool      // the one is under way
@@ -58,6 +62,7 @@ type bucket struct {
 
 type queue struct {
 	stream  string
+	yields  bool
 	waiters []*waiter
 }
 
@@ -90,21 +95,21 @@ func newBucket(clock clockwork.Clock, name string, limit Limit, live bool) *buck
 
 // acquire waits until a request may be sent, and returns how long that took. It
 // fails at once, throttled, when the wait would be longer than most.
-func (b *bucket) acquire(ctx context.Context, stream string, most time.Duration) (ticket, time.Duration, error) {
+func (b *bucket) acquire(ctx context.Context, stream string, yields bool, most time.Duration) (ticket, time.Duration, error) {
 	if ctx.Err() != nil {
 		return ticket{}, 0, context.Cause(ctx)
 	}
 	b.mu.Lock()
 	now := b.clock.Now()
-	if len(b.queues) == 0 {
-		if ok, _ := b.admissible(now); ok {
+	if !slices.ContainsFunc(b.queues, func(q *queue) bool { return yields || !q.yields }) {
+		if ok, _ := b.admissible(yields, now); ok {
 			t := b.admit()
 			b.mu.Unlock()
 			return t, 0, nil
 		}
 	}
 	w := &waiter{until: now.Add(most), ready: make(chan grant, 1)}
-	b.enqueue(stream, w)
+	b.enqueue(stream, yields, w)
 	b.evict(now)
 	b.dispatch(now)
 	b.mu.Unlock()
@@ -115,7 +120,7 @@ func (b *bucket) acquire(ctx context.Context, stream string, most time.Duration)
 	select {
 	case g = <-w.ready:
 	case <-timer.Chan():
-		g = b.leave(w, func(now time.Time) error { return b.tooLong(max(b.estimate(0, now).Sub(now), firstPark)) })
+		g = b.leave(w, func(now time.Time) error { return b.tooLong(max(b.estimate(yields, 0, now).Sub(now), firstPark)) })
 	case <-ctx.Done():
 		g = b.leave(w, func(time.Time) error { return context.Cause(ctx) })
 		if g.err == nil {
@@ -181,6 +186,7 @@ func (b *bucket) learn(a answer, now time.Time) {
 	case !q.Reset.After(now): // of a window that is over, or without an end
 	case !b.known || q.Reset.After(b.reset.Add(sameWindow)):
 		b.known, b.left, b.reset = true, q.Remaining, q.Reset
+		b.whole = max(q.Limit, q.Remaining)
 	default: // of this window, or a late one of the window before: then the end comes early, and a trial shows
 		b.left, b.reset = min(b.left, q.Remaining), earlier(b.reset, q.Reset)
 	}
@@ -217,20 +223,36 @@ func (b *bucket) park(until, now time.Time) {
 
 // admissible says whether a request may be sent now; if not, from when on time
 // alone allows it. Zero: an answer must come first.
-func (b *bucket) admissible(now time.Time) (ok bool, at time.Time) {
+func (b *bucket) admissible(yields bool, now time.Time) (ok bool, at time.Time) {
 	b.expire(now)
 	b.fill(now)
+	keep := b.reserve(yields)
 	switch {
 	case now.Before(b.parked):
 		return false, b.parked
-	case b.limit.Concurrency > 0 && b.inFlight >= b.limit.Concurrency, b.trial && b.trying:
+	case b.limit.Concurrency > 0 && b.inFlight >= b.limit.Concurrency-keep.concurrency, b.trial && b.trying:
 		return false, time.Time{}
-	case b.known && b.left <= int64(b.inFlight):
+	case b.known && b.left-keep.left <= int64(b.inFlight):
 		return false, b.reset.Add(resetMargin)
-	case b.limit.PerSecond > 0 && b.tokens < 1:
-		return false, now.Add(b.earn(1 - b.tokens))
+	case b.limit.PerSecond > 0 && b.tokens < 1+keep.tokens:
+		return false, now.Add(b.earn(1 + keep.tokens - b.tokens))
 	}
 	return true, now
+}
+
+// reserved is what is not for a request.
+type reserved struct {
+	concurrency int
+	left        int64
+	tokens      float64
+}
+
+// reserve is what who yields leaves to others.
+func (b *bucket) reserve(yields bool) reserved {
+	if !yields {
+		return reserved{}
+	}
+	return reserved{concurrency: b.limit.Concurrency / 2, left: b.whole / 2, tokens: float64(b.limit.Burst / 2)}
 }
 
 // fill adds the tokens earned since it was last called.
@@ -254,14 +276,14 @@ func (b *bucket) admit() ticket {
 	return t
 }
 
-func (b *bucket) enqueue(stream string, w *waiter) {
+func (b *bucket) enqueue(stream string, yields bool, w *waiter) {
 	for _, q := range b.queues {
-		if q.stream == stream {
+		if q.stream == stream && q.yields == yields {
 			q.waiters = append(q.waiters, w)
 			return
 		}
 	}
-	b.queues = append(b.queues, &queue{stream: stream, waiters: []*waiter{w}})
+	b.queues = append(b.queues, &queue{stream: stream, yields: yields, waiters: []*waiter{w}})
 }
 
 // dispatch lets go who may, one of each stream in turn, and sets the timer for
@@ -269,13 +291,14 @@ func (b *bucket) enqueue(stream string, w *waiter) {
 func (b *bucket) dispatch(now time.Time) {
 	var at time.Time
 	for len(b.queues) > 0 {
-		ok, when := b.admissible(now)
+		first := max(0, slices.IndexFunc(b.queues, func(q *queue) bool { return !q.yields }))
+		q := b.queues[first]
+		ok, when := b.admissible(q.yields, now)
 		if !ok {
 			at = when
 			break
 		}
-		q := b.queues[0]
-		b.queues = b.queues[1:]
+		b.queues = slices.Delete(b.queues, first, first+1)
 		q.waiters[0].ready <- grant{ticket: b.admit()}
 		if q.waiters = q.waiters[1:]; len(q.waiters) > 0 {
 			b.queues = append(b.queues, q)
@@ -312,7 +335,7 @@ func (b *bucket) leave(w *waiter, why func(now time.Time) error) grant {
 	default:
 	}
 	now := b.clock.Now()
-	b.keep(func(x *waiter, _ int) bool { return x != w })
+	b.keep(func(x *waiter, _ bool, _ int) bool { return x != w })
 	b.dispatch(now)
 	return grant{err: why(now)}
 }
@@ -321,8 +344,8 @@ func (b *bucket) leave(w *waiter, why func(now time.Time) error) grant {
 func (b *bucket) evict(now time.Time) {
 	b.expire(now)
 	b.fill(now)
-	b.keep(func(w *waiter, ahead int) bool {
-		at := b.estimate(ahead, now)
+	b.keep(func(w *waiter, yields bool, ahead int) bool {
+		at := b.estimate(yields, ahead, now)
 		if !at.After(w.until) {
 			return true
 		}
@@ -333,7 +356,7 @@ func (b *bucket) evict(now time.Time) {
 
 // keep drops the waiters of which wanted says no. ahead is how many are served
 // before.
-func (b *bucket) keep(wanted func(w *waiter, ahead int) bool) {
+func (b *bucket) keep(wanted func(w *waiter, yields bool, ahead int) bool) {
 	sizes := make([]int, len(b.queues))
 	for i, q := range b.queues {
 		sizes[i] = len(q.waiters)
@@ -344,13 +367,17 @@ func (b *bucket) keep(wanted func(w *waiter, ahead int) bool) {
 		for n, w := range q.waiters {
 			ahead := n
 			for j, size := range sizes {
-				if j < i {
+				switch other := b.queues[j].yields; {
+				case other && !q.yields:
+				case !other && q.yields:
+					ahead += size
+				case j < i:
 					ahead += min(size, n+1)
-				} else if j > i {
+				case j > i:
 					ahead += min(size, n)
 				}
 			}
-			if wanted(w, ahead) {
+			if wanted(w, q.yields, ahead) {
 				waiters = append(waiters, w)
 			}
 		}
@@ -363,14 +390,14 @@ func (b *bucket) keep(wanted func(w *waiter, ahead int) bool) {
 
 // estimate returns when, at the earliest, the turn comes of one with so many
 // ahead.
-func (b *bucket) estimate(ahead int, now time.Time) time.Time {
-	at := now
+func (b *bucket) estimate(yields bool, ahead int, now time.Time) time.Time {
+	at, keep := now, b.reserve(yields)
 	if b.parked.After(at) {
 		at = b.parked
-	} else if b.known && b.left-int64(b.inFlight) <= int64(ahead) {
+	} else if b.known && b.left-keep.left-int64(b.inFlight) <= int64(ahead) {
 		at = b.reset.Add(resetMargin)
 	}
-	if need := float64(ahead+1) - b.tokens; b.limit.PerSecond > 0 && need > 0 {
+	if need := float64(ahead+1) + keep.tokens - b.tokens; b.limit.PerSecond > 0 && need > 0 {
 		if paced := now.Add(b.earn(need)); paced.After(at) {
 			at = paced
 		}

@@ -328,7 +328,7 @@ func TestThrottledWithoutHint(t *testing.T) {
 		b := newBucket(clockwork.NewRealClock(), "b", Limit{}, false)
 		last := time.Duration(0)
 		for i := range 12 {
-			tk, _, err := b.acquire(t.Context(), "", time.Hour)
+			tk, _, err := b.acquire(t.Context(), "", false, time.Hour)
 			require.NoError(t, err)
 			wait := b.done(tk, answer{throttled: true})
 			require.LessOrEqual(t, wait, maxPark)
@@ -336,10 +336,10 @@ func TestThrottledWithoutHint(t *testing.T) {
 			last = wait
 		}
 		require.Greater(t, last, maxPark/3)
-		tk, _, err := b.acquire(t.Context(), "", time.Hour)
+		tk, _, err := b.acquire(t.Context(), "", false, time.Hour)
 		require.NoError(t, err)
 		b.done(tk, answer{good: true})
-		tk, _, err = b.acquire(t.Context(), "", 0)
+		tk, _, err = b.acquire(t.Context(), "", false, 0)
 		require.NoError(t, err)
 		require.LessOrEqual(t, b.done(tk, answer{throttled: true}), firstPark)
 	})
@@ -350,13 +350,13 @@ func TestGivingUpWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(clockwork.NewRealClock(), "b", Limit{Concurrency: 1}, false)
-		held, _, err := b.acquire(t.Context(), "", time.Hour)
+		held, _, err := b.acquire(t.Context(), "", false, time.Hour)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
-				_, waited, err := b.acquire(ctx, fmt.Sprint(i%3), time.Hour)
+				_, waited, err := b.acquire(ctx, fmt.Sprint(i%3), false, time.Hour)
 				require.ErrorIs(t, err, context.Canceled)
 				require.Equal(t, time.Second, waited)
 			})
@@ -365,12 +365,12 @@ func TestGivingUpWaiting(t *testing.T) {
 		cancel()
 		wg.Wait()
 		require.Empty(t, b.queues)
-		_, waited, err := b.acquire(t.Context(), "", time.Minute)
+		_, waited, err := b.acquire(t.Context(), "", false, time.Minute)
 		require.Equal(t, fault.Throttled, fault.Of(err), "nobody can tell how long an answer takes")
 		require.Positive(t, fault.RetryAfter(err))
 		require.Equal(t, time.Minute, waited)
 		b.cancel(held)
-		_, waited, err = b.acquire(t.Context(), "", 0)
+		_, waited, err = b.acquire(t.Context(), "", false, 0)
 		require.NoError(t, err)
 		require.Zero(t, waited)
 		require.Equal(t, 1, b.inFlight)

@@ -176,7 +176,7 @@ func (cl *call) failed(err error) error {
 func (cl *call) try(ctx context.Context, wait time.Duration) (resp *Response, err error, again bool) { //nolint:revive // again belongs to err
 	o, target, method := cl.c.base.o, cl.target, cl.method
 	for redirects := 0; ; {
-		ticket, waited, err := cl.bucket.acquire(ctx, cl.caller.Stream, wait)
+		ticket, waited, err := cl.bucket.acquire(ctx, cl.caller.Stream, cl.caller.Yields, wait)
 		cl.caller.Counts.ThrottledMS.Add(waited.Milliseconds())
 		if err != nil {
 			if ctx.Err() == nil {

@@ -150,6 +150,9 @@ func (r *Response) LocalTime(t time.Time) time.Time { return t.Add(-r.Skew) }
 // context: buckets serve callers in turn, and the counts are the stream's.
 type Caller struct {
 	Stream string
+	// Yields says that the caller gives way: it is served when no other waits,
+	// and leaves others half of what a bucket may send.
+	Yields bool
 	Counts Counts
 }
 

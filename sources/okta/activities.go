@@ -60,7 +60,7 @@ func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor)
 		page := s.logPages.Get().(*logPage)
 		defer s.release(page)
 		for {
-			resp, next, err := s.fetchLog(ctx, &at)
+			resp, next, err := s.fetchLog(ctx, &at, s.logSince)
 			if err == nil {
 				err = page.fill(resp, org)
 			}
@@ -99,14 +99,14 @@ func (s *session) release(p *logPage) {
 // fetchLog gets a page of the log. Where the vendor no longer takes the cursor
 // it begins again an hour before the newest event seen; what that shows twice
 // is known to the pipeline by its id.
-func (s *session) fetchLog(ctx context.Context, at *cursor) (*httpx.Response, string, error) {
-	resp, next, err := s.fetch(ctx, s.logSince(*at), at.At)
+func (s *session) fetchLog(ctx context.Context, at *cursor, since func(cursor) listing) (*httpx.Response, string, error) {
+	resp, next, err := s.fetch(ctx, since(*at), at.At)
 	if at.At != "" && cursorRefused(err) {
 		at.At = ""
-		resp, next, err = s.fetch(ctx, s.logSince(*at), "")
+		resp, next, err = s.fetch(ctx, since(*at), "")
 	}
 	if httpx.CodeOf(err) == "E0000009" { // the vendor's query took more than 30 s: ask for less
-		l := s.logSince(*at)
+		l := since(*at)
 		if at.At != "" {
 			at.At = withLimit(at.At, slowEvents)
 		} else {

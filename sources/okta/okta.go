@@ -42,6 +42,7 @@ var (
 	infoActivities = sources.StreamInfo{
 		Name: "activities", Shape: sources.Log, Tables: []string{schemas.TableActivities},
 		Every: time.Minute, Lateness: logLateness, Keep: retention + day, Retention: retention,
+		Back: true, ShowsLate: true,
 		Doc: "the System Log: sign-ins, administration, what people do, and threats",
 	}
 	infoAccounts = sources.StreamInfo{
@@ -245,7 +246,7 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 // Streams implements sources.Session.
 func (s *session) Streams() []sources.Stream {
 	return []sources.Stream{
-		{Info: infoActivities, Read: s.readLog},
+		{Info: infoActivities, Read: s.readActivities, Past: pastLanes},
 		{Info: infoAccounts, Read: s.readAccounts, Delta: s.deltaAccounts, Ask: s.askAccount},
 		{Info: infoGroups, Lanes: s.groupLanes, Read: s.readGroups, Ask: s.askGroup},
 		{Info: infoPrivileges, Lanes: s.privilegeLanes, Read: s.readPrivileges},

@@ -376,9 +376,9 @@ func late(t *testing.T, f *Fixture) {
 	cfg := site.Config()
 	from := site.Clock.Now()
 	go func() { done <- site.Run(ctx, cfg, false) }()
-	<-site.Clock.After(3 * time.Hour)
+	<-site.Clock.After(90 * time.Minute)
 	site.Tenant.World.Freeze()
-	<-site.Clock.After(time.Hour) // all has come
+	<-site.Clock.After(40 * time.Minute) // all has come
 	site.Clock.Skip(24 * time.Hour)
 	<-site.Clock.After(2 * time.Hour) // and a day's sweep has passed
 	cancel()

@@ -86,6 +86,7 @@ func Run(t *testing.T, f Fixture, only ...string) {
 		{"a new sink gets the whole present state", newSink},
 		{"a scope taken away stops its stream alone, removes nobody, and comes back", scopes},
 		{"a listing cut short removes nobody", cutShort},
+		{"an instance that reaches another organization is refused", repointed},
 		{"refused credentials", refused},
 		{"what is no JSON is tried again", nonsense},
 		{"unknown fields and values are taken", unknown},
@@ -375,9 +376,9 @@ func late(t *testing.T, f *Fixture) {
 	cfg := site.Config()
 	from := site.Clock.Now()
 	go func() { done <- site.Run(ctx, cfg, false) }()
-	<-site.Clock.After(3 * time.Hour)
+	<-site.Clock.After(90 * time.Minute)
 	site.Tenant.World.Freeze()
-	<-site.Clock.After(time.Hour) // all has come
+	<-site.Clock.After(40 * time.Minute) // all has come
 	site.Clock.Skip(24 * time.Hour)
 	<-site.Clock.After(2 * time.Hour) // and a day's sweep has passed
 	cancel()
@@ -471,6 +472,30 @@ func cutShort(t *testing.T, f *Fixture) {
 func isLaterPage(r *http.Request) bool {
 	q := r.URL.Query()
 	return q.Has("after") || q.Has("page") && q.Get("page") != "1"
+}
+
+// repointed has an instance lead to another organization of the same vendor's.
+func repointed(t *testing.T, f *Fixture) {
+	site := f.NewSite(t, SiteOptions{People: few, History: time.Hour})
+	site.Once()
+	events, changes := len(site.Log("lake", schemas.TableActivities)), site.changes("lake")
+	settings := site.config
+	other, err := site.Sandbox.Tenant(f.Connector.App, "globex", site.URL)
+	require.NoError(t, err)
+	site.config = other.Handler().Config(other.Base)
+	if f.Settings != nil {
+		site.config = f.Settings(t, other)
+	}
+	for range 2 {
+		err = site.Run(t.Context(), site.Config(), true)
+		require.Equal(t, fault.Permanent, fault.Of(err), "%v", err)
+		require.ErrorContains(t, err, "give the other organization an instance of its own")
+	}
+	require.Len(t, site.Log("lake", schemas.TableActivities), events)
+	require.Equal(t, changes, site.changes("lake"), "nothing of the other one is collected, nothing is removed")
+	site.config = settings
+	site.Once()
+	site.Equal("lake")
 }
 
 func refused(t *testing.T, f *Fixture) {

@@ -1,8 +1,6 @@
 package github_test
 
 import (
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -10,12 +8,10 @@ import (
 	"github.com/jonboulle/clockwork"
 	"github.com/stretchr/testify/require"
 
-	"weir/agent"
 	"weir/internal/fault"
 	"weir/internal/sandbox"
 	sandboxgithub "weir/internal/sandbox/github"
 	"weir/internal/sourcetest"
-	"weir/sources/auth"
 	"weir/sources/github"
 )
 
@@ -29,61 +25,17 @@ func withOAuth() sourcetest.Fixture {
 	return f
 }
 
-// consent has a browser follow the consent page's redirects, after the person
-// has changed its query.
-func consent(t *testing.T, site *sourcetest.Site, change func(url.Values)) (auth.Grant, error) {
-	t.Helper()
-	cfg := site.Config()
-	env, err := agent.SessionEnv(agent.SessionOptions{Config: cfg, Instance: cfg.Instances[0], Clock: site.Clock, Wall: clockwork.NewRealClock()})
-	require.NoError(t, err)
-	t.Cleanup(env.HTTP.Close)
-	how, err := github.Connector.Consent(env, cfg.Instances[0].Config)
-	require.NoError(t, err)
-	pages := make(chan string, 1)
-	grant, err := auth.Connect(t.Context(), auth.ConnectOptions{
-		Instance: site.Instance(), Vault: env.Vault, Consent: how, HTTP: env.HTTP, Clock: clockwork.NewRealClock(),
-		Show: func(page string, _ int) {
-			u, err := url.Parse(page)
-			require.NoError(t, err)
-			q := u.Query()
-			change(q)
-			u.RawQuery = q.Encode()
-			go func() {
-				request, err := http.NewRequest(http.MethodGet, u.String(), http.NoBody)
-				if err != nil {
-					pages <- err.Error()
-					return
-				}
-				request.Header.Set("User-Agent", "browser")
-				answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
-				if err != nil {
-					pages <- err.Error()
-					return
-				}
-				defer answer.Body.Close()
-				body, _ := io.ReadAll(answer.Body)
-				pages <- string(body)
-			}()
-		},
-	})
-	page := <-pages
-	if err == nil {
-		require.Contains(t, page, "Connected")
-	}
-	return grant, err
-}
-
 func TestConsentEndToEnd(t *testing.T) {
 	t.Parallel()
 	f := withOAuth()
 	site := f.NewSite(t, sourcetest.SiteOptions{People: people})
 	require.ErrorContains(t, site.Run(t.Context(), site.Config(), true), "weir connect", "nobody has consented yet")
 
-	_, err := consent(t, site, func(q url.Values) { q.Set("decision", "deny") })
+	_, err := site.Consent(clockwork.NewRealClock(), func(q url.Values) { q.Set("decision", "deny") })
 	require.Equal(t, fault.Auth, fault.Of(err))
 	require.ErrorContains(t, err, "access_denied")
 
-	grant, err := consent(t, site, func(url.Values) {})
+	grant, err := site.Consent(clockwork.NewRealClock(), func(url.Values) {})
 	require.NoError(t, err)
 	require.Empty(t, grant.Missing)
 	missing := map[string]fault.Class{"repositories/roles": fault.Forbidden, "app_grants/pats": fault.Forbidden}
@@ -97,7 +49,7 @@ func TestConsentEndToEnd(t *testing.T) {
 	}
 
 	// Scopes may be edited on the page. What is missing shows.
-	grant, err = consent(t, site, func(q url.Values) { q.Set("granted", "read:org read:user") })
+	grant, err = site.Consent(clockwork.NewRealClock(), func(q url.Values) { q.Set("granted", "read:org read:user") })
 	require.NoError(t, err)
 	require.Equal(t, []string{"user:email", "read:audit_log", "repo"}, grant.Missing)
 	missing["activities"], missing["activities/git"], missing["repositories/access"], missing["repositories/trees"] = fault.Forbidden, fault.Forbidden, fault.Forbidden, ""

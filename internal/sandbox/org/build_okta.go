@@ -161,6 +161,9 @@ func (b *builder) oktaGroups() {
 				g.join(a.N, "owner", g.Members[0].Since)
 			}
 		}
+		if owned && i%2 == 0 { // an owner need not be a member
+			g.join(usable[i*7%len(usable)].N, "owner", g.MembersModified)
+		}
 	}
 }
 

@@ -59,7 +59,12 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 	defer s.page.Unlock()
 	c := &comparison{scan: s, lane: l, page: page, began: began.UnixMilli(), now: s.p.clock.Now(), ch: &change{}}
 	for _, reject := range page.Rejected {
-		c.dead = append(c.dead, s.enc.deadRow(l.Lane, reject, c.now))
+		d, err := s.enc.deadRow(l.Lane, reject, c.now)
+		if err != nil {
+			<-inFlight
+			return nil, c.n, err
+		}
+		c.dead = append(c.dead, d)
 	}
 	for _, t := range s.tables {
 		if err := c.compare(ctx, t); err != nil {

@@ -62,6 +62,9 @@ type Options struct {
 	// gives up: zero means for ever, as a daemon must.
 	Patience time.Duration
 	TakeOver bool // write to sinks that another state has written
+	// DeadLimit is how much dead letters may take, in bytes; what would need one
+	// more waits. 0: no limit.
+	DeadLimit int64
 }
 
 // SinkOptions is one sink to deliver to.
@@ -82,6 +85,8 @@ type Pipeline struct {
 	ids      *ids.Maker
 	state    State
 	spool    *spool
+	dead     *deadBox
+	dataDir  string
 	room     *room
 	versions *versions
 	metrics  *metrics
@@ -143,6 +148,10 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	if p.spool, err = openSpool(filepath.Join(o.DataDir, "spool"), known); err != nil {
 		return nil, err
 	}
+	if p.dead, err = openDead(ctx, p.state, o.DataDir, o.DeadLimit); err != nil {
+		return nil, err
+	}
+	p.dataDir = o.DataDir
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
 	p.builders = newBuilders()

@@ -156,8 +156,8 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 			break
 		}
 		dead := DeadLetter{
-			ID: r.p.ids.New(), At: now.UTC(), Kind: DeadObject, StreamID: r.ID, Lane: l.Lane.ID, Hint: l.Lane.Hint,
-			Ref: string(l.Cursor), Class: l.Class, Reason: l.Error, Mapping: r.Stream.Mapping,
+			ID: r.p.ids.New(), At: now.UTC(), Kind: DeadObject, StreamID: r.ID, App: r.App, Lane: l.Lane.ID, Hint: l.Lane.Hint,
+			Ref: string(l.Cursor), Class: l.Class, Reason: l.Error, Mapping: r.Stream.Info.Mapping,
 		}
 		if full := r.p.dead.keep(&dead); full != nil { // the lane waits, like any that fails
 			l.Class, l.Error = string(fault.Transient), fmt.Sprintf("%.1000s", errors.Join(full, err))

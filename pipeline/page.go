@@ -241,7 +241,7 @@ func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) 
 // deadRow keeps a record that cannot be taken.
 func (e *encoder) deadRow(lane sources.Lane, r sources.Reject, now time.Time) (DeadLetter, error) {
 	d := DeadLetter{
-		ID: e.p.ids.New(), At: now.UTC(), Kind: DeadRow, StreamID: e.run.ID, Lane: lane.ID, Hint: lane.Hint, Mapping: e.run.Stream.Mapping,
+		ID: e.p.ids.New(), At: now.UTC(), Kind: DeadRow, StreamID: e.run.ID, App: e.run.App, Lane: lane.ID, Hint: lane.Hint, Mapping: e.run.Stream.Info.Mapping,
 		Ref: r.Ref, Class: "bad_data", Reason: r.Reason, Raw: string(bytesOf(r.Raw)),
 	}
 	return d, e.p.dead.keep(&d)

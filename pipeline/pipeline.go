@@ -87,6 +87,7 @@ type Pipeline struct {
 	spool    *spool
 	dead     *deadBox
 	dataDir  string
+	runs     sync.Map // of *StreamRun, by StreamID
 	room     *room
 	versions *versions
 	metrics  *metrics

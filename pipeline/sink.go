@@ -56,7 +56,7 @@ func newSinkRun(p *Pipeline, o SinkOptions) *sinkRun {
 		}
 	}
 	for _, t := range s.tables {
-		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1)})
+		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1), breaker: breaker{wake: make(chan struct{}, 1)}})
 	}
 	return s
 }
@@ -273,7 +273,8 @@ func (s *sinkRun) persevere(ctx context.Context, table *schemas.Table, what stri
 		s.p.metrics.sinkErrors.WithLabelValues(s.name, string(fault.Of(err))).Inc()
 		s.p.log.Error("sink failed; trying again", "sink", s.name, "step", what, "table", name, "error", err)
 		since := s.note(err)
-		if fault.Of(err) == fault.Permanent {
+		// What is refused of a part is looked for, and not tried again.
+		if c := fault.Of(err); c == fault.Permanent || c == fault.BadData && table != nil {
 			return err
 		}
 		if s.p.patience > 0 && s.p.clock.Since(since) >= s.p.patience {

@@ -257,23 +257,28 @@ func (t *sqliteTx) SetProof(sink, table string, from, to Proof) (int64, error) {
 }
 
 func (t *sqliteTx) ReopenLane(d DeadLetter, fromStart bool, now time.Time) error {
-	cursor := d.Ref
-	if d.Kind != DeadObject || fromStart {
-		cursor = ""
-	}
-	r, err := t.tx.ExecContext(t.ctx, `UPDATE lanes SET status = 0, due = ?1, fails = 0, class = '', error = '', changed = max(changed, ?1), cursor = iif(?2, '', cursor)
-		WHERE instance = ?3 AND stream = ?4 AND lane = ?5 AND once`, now.UnixMilli(), cursor == "", d.Instance, d.Stream, d.Lane)
-	if err != nil {
+	var status LaneStatus
+	err := t.tx.QueryRowContext(t.ctx, `SELECT status FROM lanes WHERE instance = ? AND stream = ? AND lane = ? AND once`, d.Instance, d.Stream, d.Lane).Scan(&status)
+	known := err == nil
+	switch {
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return err
+	case !known && d.Kind != DeadObject:
+		return fmt.Errorf("the object %q that the record was in is no longer known, or is no file that can be read again: `weir backfill` collects its time again", d.Lane)
+	case !known:
+		cursor := d.Ref
+		if fromStart {
+			cursor = ""
+		}
+		return t.exec(`INSERT INTO lanes (`+laneColumns+`, changed) VALUES (?, ?, ?, ?, 1, ?, 0, ?, 0, '', '', ?)`,
+			d.Instance, d.Stream, d.Lane, d.Hint, cursor, now.UnixMilli(), now.UnixMilli())
+	case status == LaneOpen && fromStart:
+		return fmt.Errorf("the object %q is being read now: try again when it has been", d.Lane)
+	case status != LaneParked && !fromStart:
+		return nil // it changed at the vendor's, and is, or was, read again
 	}
-	if n, err := r.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	if d.Kind != DeadObject {
-		return fmt.Errorf("the object %q that the record was in is no longer known, or is no file that can be read again", d.Lane)
-	}
-	return t.exec(`INSERT INTO lanes (`+laneColumns+`, changed) VALUES (?, ?, ?, ?, 1, ?, 0, ?, 0, '', '', ?)`,
-		d.Instance, d.Stream, d.Lane, d.Hint, cursor, now.UnixMilli(), now.UnixMilli())
+	return t.exec(`UPDATE lanes SET status = 0, due = ?1, fails = 0, class = '', error = '', changed = max(changed, ?1), cursor = iif(?2, '', cursor)
+		WHERE instance = ?3 AND stream = ?4 AND lane = ?5`, now.UnixMilli(), fromStart, d.Instance, d.Stream, d.Lane)
 }
 
 func (t *sqliteTx) putJSON(q string, v any, args ...any) error {

@@ -221,8 +221,10 @@ type DeadLetter struct {
 	Mapping       int    // version of the stream's mapping
 	Weir          string // version of Weir, and so of its connectors
 
+	App string
+
 	// Of a DeadPart only.
-	Sink, Table, App string
+	Sink, Table      string
 	Batch            string // that the rows were in
 	Rows             int64
 	MinTime, MaxTime schemas.Time

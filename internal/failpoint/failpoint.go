@@ -53,6 +53,8 @@ const (
 	PartCount   = "part.count"   // before a sink's rows are counted
 	PartRepair  = "part.repair"  // before missing rows are inserted
 	PartAck     = "part.ack"     // before the state learns that it is delivered
+	PartHalve   = "part.halve"   // before the halves of a refused part are committed
+	PartAside   = "part.aside"   // before a refused row is a dead letter
 	SpoolFree   = "spool.free"   // before delivered segments are removed
 )
 

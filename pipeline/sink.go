@@ -108,6 +108,9 @@ func (s *sinkRun) tryPrepare(ctx context.Context) error {
 	if err := s.sink.Prepare(ctx, s.tables); err != nil {
 		return err
 	}
+	if err := s.goOn(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.prepared = true
 	s.mu.Unlock()
@@ -129,6 +132,11 @@ func (s *sinkRun) claim(ctx context.Context) error {
 		had = had || k.Name == s.name
 		if k.Name == s.name && k.SinkID != old.SinkID {
 			return fault.New(fault.Permanent, "this is not the sink that was written under this name before: that one's id is %s, here it is %q. Is its volume mounted? A new place needs a new name in the configuration", k.SinkID, old.SinkID)
+		}
+	}
+	if !had {
+		if err := s.p.usedPlace(ctx, s.name, old); err != nil {
+			return err
 		}
 	}
 	now := s.p.clock.Now().UTC().Truncate(time.Millisecond)

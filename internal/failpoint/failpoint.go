@@ -55,6 +55,7 @@ const (
 	PartAck     = "part.ack"     // before the state learns that it is delivered
 	PartHalve   = "part.halve"   // before the halves of a refused part are committed
 	PartAside   = "part.aside"   // before a refused row is a dead letter
+	FillPart    = "fill.part"    // before rows copied from another sink are committed
 	SpoolFree   = "spool.free"   // before delivered segments are removed
 )
 

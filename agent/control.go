@@ -42,7 +42,9 @@ type ScanDecision struct {
 // serveControl serves what operators may tell a running agent: HTTP on a unix
 // socket in the data directory, for the agent's own user and root.
 //
-//	POST /scan   a ScanDecision
+//	POST /scan        a ScanDecision
+//	POST /deadletter  a DeadRequest
+//	POST /sinks       a SinkCommand
 func (a *Agent) serveControl() (stop func() error, err error) {
 	none := func() error { return nil }
 	path := filepath.Join(a.Config.Agent.DataDir, ControlSocket)
@@ -63,6 +65,8 @@ func (a *Agent) serveControl() (stop func() error, err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /scan", a.decideScan)
+	mux.HandleFunc("POST /deadletter", a.actOnDead)
+	mux.HandleFunc("POST /sinks", a.commandSink)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: controlTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),

@@ -155,6 +155,13 @@ func DecideScan(ctx context.Context, dataDir string, d ScanDecision) error {
 }
 
 func control(ctx context.Context, dataDir, path string, body []byte) error {
+	_, err := ask(ctx, dataDir, path, body)
+	return err
+}
+
+// ask posts a request to the agent that runs on a data directory and returns its
+// answer.
+func ask(ctx context.Context, dataDir, path string, body []byte) ([]byte, error) {
 	socket := filepath.Join(dataDir, ControlSocket)
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -164,22 +171,22 @@ func control(ctx context.Context, dataDir, path string, body []byte) error {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+path, strings.NewReader(string(body)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := (&http.Client{Transport: tr}).Do(req)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return ErrNoAgent
+		return nil, ErrNoAgent
 	}
 	if err != nil {
-		return fault.New(fault.Transient, "%s: %w", socket, err)
+		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxControl))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if resp.StatusCode != http.StatusNoContent {
-		return errors.New(strings.TrimSpace(string(answer)))
+	if resp.StatusCode != http.StatusNoContent && resp.StatusCode != http.StatusOK {
+		return nil, errors.New(strings.TrimSpace(string(answer)))
 	}
-	return nil
+	return answer, nil
 }

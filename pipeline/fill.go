@@ -237,7 +237,7 @@ func (p *Pipeline) fillTable(ctx context.Context, f *Fill, lake sinks.Lake, t *s
 		if e.Sink != f.Sink {
 			continue
 		}
-		s := span{since: schemas.Time(e.Since.UnixMilli()), until: schemas.Time(1<<63 - 1)}
+		s := filled{since: schemas.Time(e.Since.UnixMilli()), until: schemas.Time(1<<63 - 1)}
 		if !e.Until.IsZero() {
 			s.until = schemas.Time(e.Until.UnixMilli())
 		}
@@ -266,12 +266,12 @@ func (p *Pipeline) fillTable(ctx context.Context, f *Fill, lake sinks.Lake, t *s
 type wanted struct {
 	gaps         []Gap // in order
 	since, until schemas.Time
-	had          []span
+	had          []filled
 }
 
-// span is what an earlier fill has copied: of a source, by part; of another
+// filled is what an earlier fill has copied: of a source, by part; of another
 // source, whatever was there.
-type span struct {
+type filled struct {
 	since, until schemas.Time
 	parts        map[string]bool // nil: all
 }
@@ -284,7 +284,7 @@ func (w wanted) row(part string, version int64, at schemas.Time) bool {
 	if i == len(w.gaps) || version <= w.gaps[i].Lo {
 		return false
 	}
-	return !slices.ContainsFunc(w.had, func(s span) bool {
+	return !slices.ContainsFunc(w.had, func(s filled) bool {
 		return at >= s.since && at < s.until && (s.parts == nil || s.parts[part])
 	})
 }

@@ -345,4 +345,3 @@ func TestReplayObject(t *testing.T) {
 	requireExact(t, sink, 90)
 	require.NoError(t, p.Close())
 }
-

@@ -39,8 +39,11 @@ type DeadResult struct {
 }
 
 // MapRecord makes rows of a record that was refused, with today's mapping. It
-// returns an error that says why it is refused again.
-type MapRecord func(d DeadLetter) (*schemas.Rows, error)
+// returns an error that says why it is refused again, or ErrNoMapper.
+type MapRecord func(d DeadLetter, tenant string) (*schemas.Rows, error)
+
+// ErrNoMapper says that an app's records cannot be mapped by themselves.
+var ErrNoMapper = errors.New("records of this app cannot be mapped by themselves")
 
 // ActOnDead does what a person wants with the letters that a filter chooses.
 // mapRecord may be nil: then records are collected again with their object.
@@ -86,7 +89,10 @@ func (p *Pipeline) actOn(ctx context.Context, action DeadAction, d DeadLetter, d
 	case d.Kind == DeadPart:
 		return "queued for sink " + d.Sink, p.replayPart(ctx, d.ID)
 	case d.Kind == DeadRow && mapRecord != nil:
-		return "mapped anew", p.replayRow(ctx, d, mapRecord)
+		if err := p.replayRow(ctx, d, mapRecord); !errors.Is(err, ErrNoMapper) {
+			return "mapped anew", err
+		}
+		fallthrough
 	case d.Kind == DeadRow:
 		return "its object is read again from the start", p.reopen(ctx, d, true, false)
 	default:
@@ -175,11 +181,20 @@ func (p *Pipeline) replayRow(ctx context.Context, d DeadLetter, mapRecord MapRec
 	if err != nil {
 		return err
 	}
-	rows, err := mapRecord(whole)
+	tenant, err := p.state.Meta(ctx, metaTenant+d.Instance)
+	if err != nil {
+		return err
+	}
+	rows, err := mapRecord(whole, tenant)
+	if errors.Is(err, ErrNoMapper) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("it is refused again: %w", err)
 	}
-	ch, seen, n, err := newEncoder(p, run).encode(ctx, sources.Lane{ID: d.Lane, Hint: d.Hint}, &sources.Page{Rows: rows})
+	// Shares with the run what it remembers, and nothing that it changes.
+	beside := &StreamRun{StreamOptions: run.StreamOptions, p: p, seen: run.seen, tables: run.tables, tenant: tenant}
+	ch, seen, n, err := newEncoder(p, beside).encode(ctx, sources.Lane{ID: d.Lane, Hint: d.Hint}, &sources.Page{Rows: rows})
 	if err != nil {
 		return err
 	}

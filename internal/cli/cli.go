@@ -43,7 +43,8 @@ type commands struct {
 	Connect    connectCmd    `cmd:"" help:"Have a person grant an instance access, in a browser."`
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
-	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
+	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken, take it up again, or give it up."`
+	Sinks      sinksCmd      `cmd:"" help:"Look at sinks, bring them what they lack, or give up what they are owed."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
 	Demo       demoCmd       `cmd:"" help:"Collect from a pretended Okta, GitHub and CloudTrail into Parquet, and ask five questions; needs no account."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Serve the vendors' APIs over pretend organizations, to try things on."`

@@ -67,5 +67,5 @@ var all = []string{
 	StateOpen, StateCopy, SinkOwner, OwnerWrite, OwnerSync, OwnerRename, SinkClaim, SinkPrepare, VaultWrite, VaultSync, VaultRename, TenantPin,
 	Listing, LanesAdd, Fetch, SeenAdd, DeadAdd, RunAdd, ScanBegin, ScanRows, ScanRemove, ScanEnd, Decide, DecideDone, Upkeep,
 	SpoolWrite, SpoolSync, SpoolRename, StateCommit, StateDone, PartPlan, PartWrite, PartSync, PartRename, PartMark, MarkSync, MarkRename,
-	InsertSent, InsertDone, PartCount, PartRepair, PartAck, SpoolFree,
+	InsertSent, InsertDone, PartCount, PartRepair, PartAck, PartHalve, PartAside, FillPart, SpoolFree,
 }

@@ -68,18 +68,22 @@ func refusing(ids ...string) func(string) bool {
 	return func(id string) bool { return slices.Contains(ids, id) }
 }
 
-// openOn opens a pipeline over sinks of any kind.
-func openOn(t *testing.T, dir string, clock clockwork.Clock, o Options, named map[string]sinks.Sink) *Pipeline {
-	t.Helper()
-	o.DataDir, o.Clock, o.Rand, o.Metrics = dir, clock, rand.Reader, prometheus.NewRegistry()
-	o.Log = slog.New(slog.DiscardHandler)
-	if o.Tables == nil {
-		o.Tables = []*schemas.Table{schemas.ByName("activities"), schemas.ByName("collection_runs")}
-	}
+// testOptions are a pipeline's over sinks of any kind.
+func testOptions(dir string, named map[string]sinks.Sink) Options {
+	o := Options{DataDir: dir, Clock: clockwork.NewRealClock(), Rand: rand.Reader, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)}
+	o.Tables = []*schemas.Table{schemas.ByName("activities"), schemas.ByName("collection_runs")}
 	for name, s := range named {
 		o.Sinks = append(o.Sinks, SinkOptions{Name: name, Sink: s, Batching: sinks.Batching{TargetSize: 1 << 14, MaxDelay: 20 * time.Millisecond, LateDelay: time.Hour}})
 	}
-	p, err := Open(t.Context(), o)
+	return o
+}
+
+// openOn opens a pipeline and starts it.
+func openOn(t *testing.T, dir string, clock clockwork.Clock, o Options, named map[string]sinks.Sink) *Pipeline {
+	t.Helper()
+	all := testOptions(dir, named)
+	all.Clock, all.DeadLimit, all.Sinks = clock, o.DeadLimit, append(all.Sinks, o.Sinks...)
+	p, err := Open(t.Context(), all)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context()))
 	return p

@@ -108,7 +108,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	cfg := o.Config
 	po := pipeline.Options{
 		DataDir: cfg.Agent.DataDir, Clock: o.Clock, Rand: rand.Reader, Log: o.Log, Metrics: a.metrics,
-		SpoolLimit: int64(cfg.Agent.SpoolLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
+		SpoolLimit: int64(cfg.Agent.SpoolLimit), DeadLimit: int64(cfg.Agent.DeadLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
 		Tables: filledTables(cfg.Instances), Instances: []string{},
 	}
 	for _, inst := range cfg.Instances {
@@ -119,6 +119,10 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		po.Patience = cfg.Agent.DrainTimeout
 	}
 	for _, s := range cfg.Sinks {
+		if s.Detached {
+			po.Sinks = append(po.Sinks, pipeline.SinkOptions{Name: s.Name, Detached: true})
+			continue
+		}
 		sink, err := s.Driver.Open(ctx, sinks.Env{Name: s.Name, Version: buildinfo.Version(), Clock: o.Clock}, s.Config)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("sink %s: %w", s.Name, err), closeAll(po.Sinks))
@@ -161,6 +165,9 @@ func LedgerStreams(inst configs.Instance) (out []pipeline.LedgerStream) {
 func closeAll(opened []pipeline.SinkOptions) error {
 	var errs []error
 	for _, s := range opened {
+		if s.Detached {
+			continue
+		}
 		errs = append(errs, s.Sink.Close())
 	}
 	return errors.Join(errs...)

@@ -45,6 +45,9 @@ type ScanDecision struct {
 //	POST /scan       a ScanDecision
 //	POST /backfill   a Backfill; the answer is the task
 //	POST /past       a PastOrder; the answer is the task
+//	POST /scan        a ScanDecision
+//	POST /deadletter  a DeadRequest
+//	POST /sinks       a SinkCommand
 func (a *Agent) serveControl() (stop func() error, err error) {
 	none := func() error { return nil }
 	path := filepath.Join(a.Config.Agent.DataDir, ControlSocket)
@@ -67,6 +70,8 @@ func (a *Agent) serveControl() (stop func() error, err error) {
 	mux.HandleFunc("POST /scan", a.decideScan)
 	mux.HandleFunc("POST /backfill", a.takeBackfill)
 	mux.HandleFunc("POST /past", a.takePastOrder)
+	mux.HandleFunc("POST /deadletter", a.actOnDead)
+	mux.HandleFunc("POST /sinks", a.commandSink)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: controlTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
@@ -159,7 +164,8 @@ func control(ctx context.Context, dataDir, path string, body []byte) error {
 	return err
 }
 
-// ask tells the agent of a data directory something, and returns its answer.
+// ask posts a request to the agent that runs on a data directory and returns its
+// answer.
 func ask(ctx context.Context, dataDir, path string, body []byte) ([]byte, error) {
 	socket := filepath.Join(dataDir, ControlSocket)
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -54,6 +54,7 @@ type Agent struct {
 	DataDir      string        `key:"data_dir" doc:"directory of the state, the spool and dead letters; on a local disk"`
 	Listen       string        `key:"listen" doc:"address of health and metrics; empty: none"`
 	SpoolLimit   setting.Size  `key:"spool_limit" doc:"sources pause while undelivered data takes more"`
+	DeadLimit    setting.Size  `key:"dead_limit" doc:"what cannot be taken waits while dead letters take more"`
 	MinFree      setting.Size  `key:"min_free" doc:"sources pause while the disk of data_dir has less free"`
 	MaxMemory    setting.Size  `key:"max_memory" doc:"soft limit of the Go runtime's memory"`
 	DrainTimeout time.Duration `key:"drain_timeout" doc:"how long a stopping agent goes on delivering, and how long a single run is patient with a failing sink"`
@@ -64,7 +65,7 @@ type Agent struct {
 
 func newAgent() Agent {
 	return Agent{
-		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, MinFree: 2 << 30, MaxMemory: 160 << 20,
+		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, DeadLimit: 1 << 30, MinFree: 2 << 30, MaxMemory: 160 << 20,
 		DrainTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "auto",
 	}
 }
@@ -88,6 +89,9 @@ func (a *Agent) Validate() (errs []setting.KeyError) {
 	if a.SpoolLimit < 1<<20 {
 		bad("spool_limit", a.SpoolLimit.String(), "at least 1MiB")
 	}
+	if a.DeadLimit < 1<<20 {
+		bad("dead_limit", a.DeadLimit.String(), "at least 1MiB")
+	}
 	if a.MaxMemory < 64<<20 {
 		bad("max_memory", a.MaxMemory.String(), "at least 64MiB")
 	}
@@ -105,7 +109,16 @@ type Sink struct {
 	Name   string
 	Driver *sinks.Driver
 	Config sinks.Config
+	SinkCommon
 }
+
+// SinkCommon is what every sink can be told.
+type SinkCommon struct {
+	Detached bool `key:"detached" doc:"true: the sink is known, and gets nothing; what it was owed and is in no part yet leaves the spool"`
+}
+
+// Validate implements setting.Struct.
+func (*SinkCommon) Validate() []setting.KeyError { return nil }
 
 // Instance is one entry of `instances:`.
 type Instance struct {
@@ -316,6 +329,7 @@ func (d *decoder) sink(name string, m map[string]any, drivers []*sinks.Driver) (
 	s = Sink{Name: name, Driver: drivers[slices.Index(types, typ)]}
 	s.Config = s.Driver.Config()
 	known := d.fields(at, m, reflect.ValueOf(s.Config).Elem())
+	known = append(known, d.fields(at, m, reflect.ValueOf(&s.SinkCommon).Elem())...)
 	d.unknown(at, m, append(known, "type"))
 	d.validate(at, s.Config)
 	return s, true

@@ -60,6 +60,7 @@ func WriteExample(w io.Writer, apps []*sources.Connector, drivers []*sinks.Drive
 		e.line(1, name+":", false)
 		e.line(2, "type: "+d.Type, false)
 		e.fields(d.Type, 2, defaultsOf(d.Config()), false)
+		e.fields(d.Type, 2, reflect.ValueOf(SinkCommon{}), false)
 	}
 
 	e.line(0, "\ninstances:", false)

@@ -52,6 +52,9 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 		types = append(types, d.Type)
 		s := section(defaultsOf(d.Config()))
 		s.Description = d.Doc
+		for k, v := range section(reflect.ValueOf(SinkCommon{})).Properties {
+			s.Properties[k] = v
+		}
 		s.require("type", &schema{Const: d.Type})
 		defs["sink-"+d.Type] = s
 	}

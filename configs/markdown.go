@@ -19,6 +19,7 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	for _, d := range drivers {
 		fmt.Fprintf(&b, "\n### sinks: `type: %s`\n\n%s.\n\n", d.Type, capital(d.Doc))
 		table(&b, row{"type", "text", "required", "`" + d.Type + "`"}, defaultsOf(d.Config()))
+		rows(&b, "", reflect.ValueOf(SinkCommon{}))
 	}
 	b.WriteString("\n### instances: keys of every app\n\n")
 	table(&b, row{"app", "text", "required", "the app's name, below"}, reflect.ValueOf(newCommon()))

@@ -34,6 +34,7 @@ type delivery struct {
 	last     string    // id of the newest planned part
 	n        int64     // and its number
 	flushing bool
+	breaker  breaker
 }
 
 func lateIndex(late bool) int {
@@ -93,43 +94,72 @@ func (d *delivery) waiting() (t Totals, parts int) {
 
 // stagedPart is a part on its way: planned, and being staged.
 type stagedPart struct {
+	plan   PartState
 	part   *sinks.Part
 	staged chan sinks.Staged // gets the staged part, or nil when that was given up
 	err    error             // why, once staged has delivered
 }
 
-// run delivers until ctx ends. While one part is committed the next is staged,
-// so that two cores can encode.
+// run delivers until ctx ends.
 func (d *delivery) run(ctx context.Context) error {
+	if err := d.loadBreaker(ctx); err != nil {
+		return err
+	}
+	if !d.breaker.open() { // a breaker that closed may have been killed before this
+		if err := d.bringAgain(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := d.carryOut(ctx); !errors.Is(err, errReplan) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// carryOut delivers until ctx ends, or the plan has changed: errReplan. While one
+// part is committed the next is staged, so that two cores can encode.
+func (d *delivery) carryOut(ctx context.Context) error {
+	whole := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan *stagedPart)
 	done := make(chan error, 1)
 	go func() {
 		defer close(next)
-		done <- d.stageAll(ctx, next)
+		done <- d.stageAll(ctx, whole, next)
 	}()
 	var err error
+	var refused *stagedPart
 	for s := range next {
 		staged := <-s.staged
 		switch {
 		case staged == nil && err == nil:
 			err = s.err
 		case staged == nil:
+			continue
 		case err != nil:
 			_ = staged.Discard()
+			continue
 		default:
 			err = d.commit(ctx, s.part, staged)
 		}
 		if err != nil {
+			if fault.Of(err) == fault.BadData {
+				refused = s
+			}
 			cancel(err)
 		}
 	}
-	return errors.Join(err, <-done)
+	if ended := <-done; refused == nil || whole.Err() != nil {
+		return errors.Join(err, ended)
+	}
+	return d.refused(whole, refused.plan, err)
 }
 
-// stageAll first takes up the parts planned earlier, then plans new ones.
-func (d *delivery) stageAll(ctx context.Context, next chan<- *stagedPart) error {
+// stageAll first takes up the parts planned earlier, then plans new ones. What it
+// tells the state it tells within whole, so that it learns whether that stands.
+func (d *delivery) stageAll(ctx, whole context.Context, next chan<- *stagedPart) error {
 	open, err := d.p.state.OpenParts(ctx, d.sink.name, d.table.Name)
 	if err != nil {
 		return err
@@ -138,14 +168,14 @@ func (d *delivery) stageAll(ctx context.Context, next chan<- *stagedPart) error 
 		var ps PartState
 		if i < len(open) {
 			ps = open[i]
-		} else if ps, err = d.plan(ctx); err != nil {
+		} else if ps, err = d.plan(ctx, whole); err != nil {
 			return err
 		}
 		part, err := d.part(ctx, ps)
 		if err != nil {
 			return err
 		}
-		s := &stagedPart{part: part, staged: make(chan sinks.Staged, 1)}
+		s := &stagedPart{plan: ps, part: part, staged: make(chan sinks.Staged, 1)}
 		go func() {
 			var staged sinks.Staged
 			s.err = d.sink.persevere(ctx, d.table, "staging", func() (err error) {
@@ -169,7 +199,7 @@ func (d *delivery) stageAll(ctx context.Context, next chan<- *stagedPart) error 
 }
 
 // plan waits until a part is due and makes its list durable.
-func (d *delivery) plan(ctx context.Context) (PartState, error) {
+func (d *delivery) plan(ctx, whole context.Context) (PartState, error) {
 	for {
 		late, wait, due := d.due(d.p.clock.Now())
 		if !due {
@@ -194,7 +224,7 @@ func (d *delivery) plan(ctx context.Context) (PartState, error) {
 		}
 		batches = d.choose(batches)
 		ps := d.describe(batches)
-		err = d.p.committer.update(ctx, func(tx Tx) error {
+		err = d.p.committer.update(whole, func(tx Tx) error {
 			if err := failpoint.Hit(failpoint.PartPlan); err != nil {
 				return err
 			}
@@ -203,7 +233,7 @@ func (d *delivery) plan(ctx context.Context) (PartState, error) {
 		if err != nil {
 			return PartState{}, err
 		}
-		d.planned(ctx, late, batches, ps)
+		d.planned(whole, late, batches, ps)
 		return ps, nil
 	}
 }
@@ -309,7 +339,7 @@ func (d *delivery) part(ctx context.Context, ps PartState) (*sinks.Part, error) 
 		rows += b.Rows
 		part.Batches = append(part.Batches, sinks.Batch{
 			ID: b.ID, App: b.App, Instance: b.Instance, Rows: b.Rows, Bytes: b.Bytes(), MinTime: b.MinTime, MaxTime: b.MaxTime,
-			Load: func() (schemas.Encoded, error) { return d.p.spool.load(b) },
+			Load: func() (schemas.Encoded, error) { return d.load(b) },
 		})
 	}
 	if rows != ps.Rows {
@@ -338,14 +368,18 @@ func (d *delivery) commit(ctx context.Context, part *sinks.Part, staged sinks.St
 		return err
 	}
 	var freed []string
+	accept, accepted := d.accepted(part.Rows)
 	err = d.p.committer.update(ctx, func(tx Tx) (err error) {
 		if err := failpoint.Hit(failpoint.PartAck); err != nil {
 			return err
 		}
 		freed, err = tx.FinishPart(part.ID, d.p.clock.Now())
-		return err
+		return errors.Join(err, accept(tx))
 	})
 	if err != nil {
+		return err
+	}
+	if err := accepted(ctx); err != nil { // before the part counts as done: it may queue more
 		return err
 	}
 	d.mu.Lock()

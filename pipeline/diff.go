@@ -59,7 +59,10 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 	defer s.page.Unlock()
 	c := &comparison{scan: s, lane: l, page: page, began: began.UnixMilli(), now: s.p.clock.Now(), ch: &change{}}
 	for _, reject := range page.Rejected {
-		c.dead = append(c.dead, s.enc.deadRow(l.Lane, reject, c.now))
+		if err := c.refuse(reject); err != nil {
+			<-inFlight
+			return nil, c.n, err
+		}
 	}
 	for _, t := range s.tables {
 		if err := c.compare(ctx, t); err != nil {
@@ -162,6 +165,15 @@ func (s *scan) lookup(ctx context.Context, keys []keyHash) (map[keyHash]*Baselin
 	return known, nil
 }
 
+// refuse keeps a record that cannot be taken.
+func (c *comparison) refuse(r sources.Reject) error {
+	d, err := c.enc.deadRow(c.lane.Lane, r, c.now)
+	if err == nil {
+		c.dead = append(c.dead, d)
+	}
+	return err
+}
+
 // compare takes the page's rows and removals of one table.
 func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	n := c.page.Rows.Len(t.table)
@@ -178,7 +190,9 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	for i := range n {
 		var ok bool
 		if text, ok = t.print.AppendKey(text[:0], c.page.Rows, i); !ok {
-			c.dead = append(c.dead, c.enc.deadRow(c.lane.Lane, sources.Reject{Ref: t.table.Name + " " + strconv.Itoa(i), Reason: noScanKey}, c.now))
+			if err := c.refuse(sources.Reject{Ref: t.table.Name + " " + strconv.Itoa(i), Reason: noScanKey}); err != nil {
+				return err
+			}
 			continue
 		}
 		k := t.print.KeyHash(t.scope, text)
@@ -203,7 +217,9 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 		}
 		joined, ok := t.print.JoinKey(nil, g.Key)
 		if !ok {
-			c.dead = append(c.dead, c.enc.deadRow(c.lane.Lane, sources.Reject{Ref: g.Table, Reason: "a removal without a key"}, c.now))
+			if err := c.refuse(sources.Reject{Ref: g.Table, Reason: "a removal without a key"}); err != nil {
+				return err
+			}
 			continue
 		}
 		k := t.print.KeyHash(t.scope, joined)

@@ -2,13 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"runtime/debug"
 
 	"weir/internal/failpoint"
 	"weir/internal/fault"
-	"weir/schemas"
 	"weir/sources"
 )
 
@@ -158,15 +158,19 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 			}
 			break
 		}
+		dead := DeadLetter{
+			ID: r.p.ids.New(), At: now.UTC(), Kind: DeadObject, StreamID: r.ID, App: r.App, Lane: l.Lane.ID, Hint: l.Lane.Hint,
+			Ref: string(l.Cursor), Class: l.Class, Reason: l.Error, Mapping: r.Stream.Info.Mapping,
+		}
+		if full := r.p.dead.keep(&dead); full != nil { // the lane waits, like any that fails
+			l.Class, l.Error = string(fault.Transient), fmt.Sprintf("%.1000s", errors.Join(full, err))
+			break
+		}
 		l.Status, l.Due = LaneParked, now
 		r.Stats.LanesParked.Add(1)
 		r.runs.parked()
 		r.p.metrics.parked.WithLabelValues(r.ID.Instance, r.ID.Stream).Inc()
 		r.p.log.Warn("object parked, the rest goes on; see `weir deadletter list`", "instance", r.ID.Instance, "stream", r.ID.Stream, "object", l.Lane.ID, "error", err)
-		dead := DeadLetter{
-			ID: r.p.ids.New(), At: now.UTC(), Kind: "object", StreamID: r.ID, Lane: l.Lane.ID, Hint: l.Lane.Hint,
-			Ref: string(l.Cursor), Class: l.Class, Reason: l.Error, SchemaVersion: schemas.Version,
-		}
 		ch.apply = func(tx Tx) error { return tx.AddDeadLetter(dead) }
 		r.submit(ch, l, nil)
 		return nil

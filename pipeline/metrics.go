@@ -16,6 +16,8 @@ type metrics struct {
 	sinkRows, sinkBytes, parts                                           *prometheus.CounterVec // by sink, table
 	sinkErrors                                                           *prometheus.CounterVec // by sink, class
 	partSeconds                                                          *prometheus.HistogramVec
+	setAside                                                             *prometheus.CounterVec // by sink, table
+	breakers                                                             *prometheus.GaugeVec   // by sink, table
 	diskErrors                                                           prometheus.Counter
 }
 
@@ -49,6 +51,8 @@ func newMetrics(r prometheus.Registerer, p *Pipeline) *metrics {
 		sinkRows:      counter("delivered_rows_total", "Rows delivered.", "sink", "table"),
 		sinkBytes:     counter("delivered_bytes_total", "Bytes sent to or stored in the sink.", "sink", "table"),
 		parts:         counter("parts_total", "Parts delivered.", "sink", "table"),
+		setAside:      counter("sink_rows_set_aside_total", "Rows that the sink refused, kept as dead letters.", "sink", "table"),
+		breakers:      gauge("sink_breaker_open", "1 while the sink's table has stopped because of refusals.", "sink", "table"),
 		sinkErrors:    counter("sink_errors_total", "Failed calls to the sink, by class.", "sink", "class"),
 		partSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "weir", Name: "part_seconds", Help: "Time to bring a staged part to the sink.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 10),

@@ -20,7 +20,6 @@ const (
 	batchSpan     = 24 * 30 * 24 * time.Hour // of a batch's rows, at most
 	maxBatchRows  = 1 << 16
 	dayMS         = 86_400_000
-	maxDeadRaw    = 4 << 20 // bytes of a dead letter's raw record that are kept
 	rejectMissing = "the record has no event id"
 )
 
@@ -54,7 +53,10 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 	now := e.p.clock.Now()
 	var n pageCounts
 	ch := &change{}
-	dead := e.rejects(lane, page, now)
+	dead, err := e.rejects(lane, page, now)
+	if err != nil {
+		return nil, nil, n, err
+	}
 	var seen *seenPage
 	for _, t := range e.run.tables {
 		rows := page.Rows.Len(t)
@@ -118,7 +120,11 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 	for i := range rows {
 		r := &rows[i]
 		if r.EventID == "" {
-			refused = append(refused, e.deadRow(lane, sources.Reject{Ref: strconv.Itoa(i), Reason: rejectMissing, Raw: r.Raw}, now))
+			d, err := e.deadRow(lane, sources.Reject{Ref: strconv.Itoa(i), Reason: rejectMissing, Raw: r.Raw}, now)
+			if err != nil {
+				return nil, nil, err
+			}
+			refused = append(refused, d)
 			continue
 		}
 		if r.Time < minTime || r.Time > latest {
@@ -222,20 +228,22 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 	return spooled{Batch: b, Encoded: encoded}, nil
 }
 
-func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) (out []DeadLetter) {
+func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) (out []DeadLetter, err error) {
 	for _, r := range page.Rejected {
-		out = append(out, e.deadRow(lane, r, now))
+		d, err := e.deadRow(lane, r, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
 	}
-	return out
+	return out, nil
 }
 
-func (e *encoder) deadRow(lane sources.Lane, r sources.Reject, now time.Time) DeadLetter {
-	raw := r.Raw
-	if len(raw) > maxDeadRaw {
-		raw = raw[:maxDeadRaw]
+// deadRow keeps a record that cannot be taken.
+func (e *encoder) deadRow(lane sources.Lane, r sources.Reject, now time.Time) (DeadLetter, error) {
+	d := DeadLetter{
+		ID: e.p.ids.New(), At: now.UTC(), Kind: DeadRow, StreamID: e.run.ID, App: e.run.App, Lane: lane.ID, Hint: lane.Hint, Mapping: e.run.Stream.Info.Mapping,
+		Ref: r.Ref, Class: "bad_data", Reason: r.Reason, Raw: string(bytesOf(r.Raw)),
 	}
-	return DeadLetter{
-		ID: e.p.ids.New(), At: now.UTC(), Kind: "row", StreamID: e.run.ID, Lane: lane.ID, Hint: lane.Hint,
-		Ref: r.Ref, Class: "bad_data", Reason: r.Reason, SchemaVersion: schemas.Version, Raw: string(bytesOf(raw)),
-	}
+	return d, e.p.dead.keep(&d)
 }

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jonboulle/clockwork"
@@ -64,6 +65,9 @@ type Options struct {
 	// gives up: zero means for ever, as a daemon must.
 	Patience time.Duration
 	TakeOver bool // write to sinks that another state has written
+	// DeadLimit is how much dead letters may take, in bytes; what would need one
+	// more waits. 0: no limit.
+	DeadLimit int64
 }
 
 // SinkOptions is one sink to deliver to.
@@ -74,6 +78,8 @@ type SinkOptions struct {
 	// SnapshotEvery is how often the sink gets all rows of the entity tables, in
 	// tables of their own. Zero: never.
 	SnapshotEvery time.Duration
+	// Detached sinks are known, and get nothing. Sink is nil.
+	Detached bool
 }
 
 // Pipeline is the running whole. Open it, Start it, run streams, Drain, Close.
@@ -84,6 +90,9 @@ type Pipeline struct {
 	ids      *ids.Maker
 	state    State
 	spool    *spool
+	dead     *deadBox
+	dataDir  string
+	runs     sync.Map // of *StreamRun, by StreamID
 	room     *room
 	versions *versions
 	metrics  *metrics
@@ -106,6 +115,9 @@ type Pipeline struct {
 
 	stopSinks, stopCommits context.CancelCauseFunc
 	sinkGroup              errgroup.Group
+	filling                atomic.Int64 // fills that have not ended
+	fillWake               chan struct{}
+	fillsEnded             atomic.Bool
 	commitDone             chan struct{}
 	failed                 context.CancelCauseFunc
 	failure                context.Context //nolint:containedctx // ends when the pipeline cannot go on
@@ -131,7 +143,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), fillWake: make(chan struct{}, 1), watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
@@ -149,6 +161,10 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	if p.spool, err = openSpool(filepath.Join(o.DataDir, "spool"), known); err != nil {
 		return nil, err
 	}
+	if p.dead, err = openDead(ctx, p.state, o.DataDir, o.DeadLimit); err != nil {
+		return nil, err
+	}
+	p.dataDir = o.DataDir
 	p.room = newRoom(p, o.DataDir, o.SpoolLimit, o.MinFree)
 	p.committer = newCommitter(p)
 	p.builders = newBuilders()
@@ -187,6 +203,9 @@ func (p *Pipeline) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.loadFills(ctx); err != nil {
+		return err
+	}
 	var first errgroup.Group
 	for _, s := range p.sinks {
 		first.Go(func() error { return s.prepare(ctx) })
@@ -197,6 +216,10 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	for _, s := range p.sinks {
 		p.sinkGroup.Go(func() error { return s.run(deliveries) })
 	}
+	p.sinkGroup.Go(func() error {
+		p.runFills(deliveries)
+		return nil
+	})
 	return nil
 }
 
@@ -224,6 +247,11 @@ func (p *Pipeline) Drain(ctx context.Context) error {
 			}
 			missing = append(missing, fmt.Errorf("sink %s: %d rows in %d batches and %d parts are not delivered%s", s.name, t.Rows, t.Batches, parts, s.because()))
 			idle = idle && s.stopped()
+		}
+		// A single run sees its fills through; others go on at the next start.
+		if n := p.filling.Load(); n > 0 && p.patience > 0 {
+			missing = append(missing, fmt.Errorf("%d fills have not ended: see `weir sinks list`", n))
+			idle = idle && p.fillsEnded.Load()
 		}
 		if idle {
 			return errors.Join(missing...)
@@ -303,9 +331,15 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := p.markSinks(ctx, options, known); err != nil {
+		return err
+	}
 	configured := map[string]bool{}
 	for _, o := range options {
 		configured[o.Name] = true
+		if o.Detached {
+			continue
+		}
 		p.sinks = append(p.sinks, newSinkRun(p, o))
 		p.sinkNames = append(p.sinkNames, o.Name)
 	}
@@ -330,7 +364,7 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 		}
 		owed += int64(len(parts))
 		if owed > 0 {
-			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: %w", s.Name, owed, ErrSinkOwed)
+			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: %w, with `detached: true` if it is to get nothing more, or give them up with `weir sinks forget %s`", s.Name, owed, ErrSinkOwed, s.Name)
 		}
 		p.log.Info("sink is gone from the configuration and was owed nothing: forgotten", "sink", s.Name)
 		if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetSink(s.Name) }); err != nil {

@@ -56,7 +56,7 @@ func newSinkRun(p *Pipeline, o SinkOptions) *sinkRun {
 		}
 	}
 	for _, t := range s.tables {
-		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1)})
+		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1), breaker: breaker{wake: make(chan struct{}, 1)}})
 	}
 	return s
 }
@@ -108,6 +108,9 @@ func (s *sinkRun) tryPrepare(ctx context.Context) error {
 	if err := s.sink.Prepare(ctx, s.tables); err != nil {
 		return err
 	}
+	if err := s.goOn(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.prepared = true
 	s.mu.Unlock()
@@ -129,6 +132,11 @@ func (s *sinkRun) claim(ctx context.Context) error {
 		had = had || k.Name == s.name
 		if k.Name == s.name && k.SinkID != old.SinkID {
 			return fault.New(fault.Permanent, "this is not the sink that was written under this name before: that one's id is %s, here it is %q. Is its volume mounted? A new place needs a new name in the configuration", k.SinkID, old.SinkID)
+		}
+	}
+	if !had {
+		if err := s.p.usedPlace(ctx, s.name, old); err != nil {
+			return err
 		}
 	}
 	now := s.p.clock.Now().UTC().Truncate(time.Millisecond)
@@ -276,7 +284,8 @@ func (s *sinkRun) persevere(ctx context.Context, table *schemas.Table, what stri
 		s.p.metrics.sinkErrors.WithLabelValues(s.name, string(fault.Of(err))).Inc()
 		s.p.log.Error("sink failed; trying again", "sink", s.name, "step", what, "table", name, "error", err)
 		since := s.note(err)
-		if fault.Of(err) == fault.Permanent {
+		// What is refused of a part is looked for, and not tried again.
+		if c := fault.Of(err); c == fault.Permanent || c == fault.BadData && table != nil {
 			return err
 		}
 		if s.p.patience > 0 && s.p.clock.Since(since) >= s.p.patience {

@@ -27,6 +27,9 @@ import (
 //go:embed sqlite_schema.sql
 var sqliteSchema string
 
+//go:embed sqlite_refuse.sql
+var refuseSchema string
+
 // stateFormat numbers the layout of the state. An older Weir refuses a newer
 // state.
 const stateFormat = 2
@@ -127,7 +130,7 @@ func (s *sqliteState) init(ctx context.Context, file string) error {
 		return damaged(file, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, sqliteSchema); err != nil {
+	if _, err := tx.ExecContext(ctx, sqliteSchema+refuseSchema); err != nil {
 		return damaged(file, err)
 	}
 	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(stateFormat)); err != nil {
@@ -334,7 +337,7 @@ func (s *sqliteState) Pending(ctx context.Context, q Queue, limit int) ([]Batch,
 }
 
 func (s *sqliteState) PartBatches(ctx context.Context, part string) ([]Batch, error) {
-	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.part = ? ORDER BY d.seq`, part)
+	return query(ctx, s.read, scanCut, `SELECT `+batchColumns+cutColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq LEFT JOIN slices c ON c.seq = b.seq WHERE d.part = ? ORDER BY d.seq`, part)
 }
 
 func (s *sqliteState) PendingTotals(ctx context.Context) (map[Queue]Totals, error) {
@@ -363,7 +366,7 @@ func (s *sqliteState) OpenParts(ctx context.Context, sink, table string) ([]Part
 }
 
 func (s *sqliteState) LastPart(ctx context.Context, sink, table string) (id string, n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT id, n FROM parts WHERE sink = ? AND tbl = ? ORDER BY n DESC LIMIT 1`, sink, table).Scan(&id, &n)
+	err = s.read.QueryRowContext(ctx, `SELECT iif(delivered = ?, previous, id), n FROM parts WHERE sink = ? AND tbl = ? ORDER BY n DESC LIMIT 1`, asideMark, sink, table).Scan(&id, &n)
 	return id, n, ignoreNoRows(err)
 }
 
@@ -379,30 +382,6 @@ func (s *sqliteState) Segments(ctx context.Context) (map[string]int64, error) {
 	return out, err
 }
 
-const deadColumns = `id, at, kind, instance, stream, lane, hint, ref, class, reason, schema_version`
-
-func scanDead(r interface{ Scan(...any) error }, more ...any) (d DeadLetter, err error) {
-	var at int64
-	err = r.Scan(append([]any{&d.ID, &at, &d.Kind, &d.Instance, &d.Stream, &d.Lane, &d.Hint, &d.Ref, &d.Class, &d.Reason, &d.SchemaVersion}, more...)...)
-	d.At = time.UnixMilli(at).UTC()
-	return d, err
-}
-
-func (s *sqliteState) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
-	return query(ctx, s.read, func(r *sql.Rows) (DeadLetter, error) { return scanDead(r) },
-		`SELECT `+deadColumns+` FROM dead ORDER BY id DESC LIMIT ?`, limit)
-}
-
-func (s *sqliteState) DeadLetter(ctx context.Context, id string) (DeadLetter, error) {
-	var raw string
-	d, err := scanDead(s.read.QueryRowContext(ctx, `SELECT `+deadColumns+`, raw FROM dead WHERE id = ?`, id), &raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return d, fmt.Errorf("no dead letter has the id %q: see `weir deadletter list`", id)
-	}
-	d.Raw = raw
-	return d, err
-}
-
 func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
 	return query(ctx, s.read, func(r *sql.Rows) (k KindSize, err error) {
 		err = r.Scan(&k.Kind, &k.Rows, &k.Bytes)
@@ -415,7 +394,8 @@ func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
 		UNION ALL SELECT 'batches', count(*), count(*) * 250 FROM batches
 		UNION ALL SELECT 'parts', count(*), count(*) * 200 FROM parts
 		UNION ALL SELECT 'tasks of the past', count(*), coalesce(sum(length(data) + 80), 0) FROM past
-		UNION ALL SELECT 'dead letters', count(*), coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead`)
+		UNION ALL SELECT 'dead letters', count(*), coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead
+		UNION ALL SELECT 'dead letters in files', count(*), coalesce(sum(bytes), 0) FROM dead_more WHERE file <> ''`)
 }
 
 func scanOne[T any](r *sql.Rows) (v T, err error) {

@@ -169,14 +169,6 @@ func (t *sqliteTx) ForgetSeen(s StreamID, hour int64) error {
 	return t.exec(`INSERT INTO seen_floor VALUES (?, ?, ?) ON CONFLICT (instance, stream) DO UPDATE SET hour = max(hour, excluded.hour)`, s.Instance, s.Stream, hour)
 }
 
-func (t *sqliteTx) AddDeadLetter(d DeadLetter) error {
-	if err := failpoint.Hit(failpoint.DeadAdd); err != nil {
-		return err
-	}
-	return t.exec(`INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.ID, d.At.UnixMilli(), d.Kind, d.Instance, d.Stream, d.Lane, d.Hint, d.Ref, d.Class, d.Reason, d.SchemaVersion, []byte(d.Raw))
-}
-
 func (t *sqliteTx) AddSink(s SinkState) error {
 	return errors.Join(
 		t.exec(`INSERT INTO sinks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sink_id = excluded.sink_id`, s.Name, s.SinkID),
@@ -188,7 +180,8 @@ func (t *sqliteTx) ForgetSink(name string) error {
 		t.exec(`DELETE FROM sinks WHERE name = ?`, name),
 		t.exec(`DELETE FROM synced WHERE sink = ?`, name),
 		t.exec(`DELETE FROM day_marks WHERE sink = ?`, name),
-		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name))
+		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name),
+		t.forgetMarks(name))
 }
 
 func (t *sqliteTx) AddPart(p PartState, batches []Batch) error {
@@ -245,7 +238,7 @@ func (t *sqliteTx) FinishPart(id string, now time.Time) ([]string, error) {
 			return nil, err
 		}
 	}
-	return freed, t.exec(`DELETE FROM deliveries WHERE part = ?`, id)
+	return freed, errors.Join(t.exec(`DELETE FROM deliveries WHERE part = ?`, id), t.exec(forgetSlices))
 }
 
 func (t *sqliteTx) ForgetParts(before time.Time) error {

@@ -69,6 +69,7 @@ type State interface {
 	ScanStore
 	CoverageStore
 	PastStore
+	RefuseStore
 
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
@@ -107,6 +108,7 @@ type Tx interface {
 	ScanTx
 	CoverageTx
 	PastTx
+	RefuseTx
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error
@@ -170,6 +172,9 @@ type Batch struct {
 	MinTime, MaxTime schemas.Time
 	Late             bool
 	Created          time.Time
+	// Cut says that it is some rows of what is spooled there, from First on.
+	Cut   bool
+	First int64
 }
 
 // Bytes is the batch's size in the spool.
@@ -205,14 +210,27 @@ type PartState struct {
 type DeadLetter struct {
 	ID   string
 	At   time.Time
-	Kind string // object (a lane's file) or row
+	Kind string // DeadRow, DeadObject or DeadPart
 	StreamID
 	Lane          string
 	Hint          string // of the lane, when it was found bad
 	Ref           string // where in the lane
 	Class, Reason string
 	SchemaVersion int
-	Raw           string
+	Raw           string // of a DeadPart: the rows as spooled, see packDead
+	File          string // in data_dir/dead, when Raw is there
+	Bytes         int64  // of Raw
+	Mapping       int    // version of the stream's mapping
+	Weir          string // version of Weir, and so of its connectors
+
+	App string
+
+	// Of a DeadPart only.
+	Sink, Table      string
+	Batch            string // that the rows were in
+	Rows             int64
+	MinTime, MaxTime schemas.Time
+	Proof            Proof
 }
 
 // KindSize is how much of one kind the state keeps.

@@ -104,6 +104,7 @@ func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 		r.tables = append(r.tables, t)
 	}
 	p.metrics.counts.Store(o.ID, r.Stats.Counts)
+	p.runs.Store(o.ID, r)
 	if o.Stream.Info.Shape == sources.Scan {
 		r.scan = newScan(r)
 	}

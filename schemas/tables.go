@@ -233,7 +233,7 @@ type Diff struct {
 type CollectionRun struct {
 	Stream            string `col:"stream,key,lc" doc:"the stream"`
 	RunID             string `col:"run_id,key" doc:"UUIDv7 of the run"`
-	Mode              string `col:"mode,lc" enum:"poll sweep scan delta backfill realtime" doc:"how it collected"`
+	Mode              string `col:"mode,lc" enum:"poll sweep scan delta backfill realtime drop" doc:"how it collected; drop: a person gave up what could not be taken"`
 	Lanes             int64  `col:"lanes" doc:"lanes read"`
 	LanesFailed       int64  `col:"lanes_failed" doc:"lanes that failed or are parked"`
 	StartedAt         Time   `col:"started_at,notnull" doc:"start"`

@@ -114,6 +114,12 @@ type Staged interface {
 	// Commit makes the part visible and durable, once, whatever happened to
 	// earlier attempts at the same part. Parts of a table are committed in
 	// order, each only after the one before has succeeded.
+	//
+	// An error of class BadData, here or from Stage, says that the part's rows are
+	// refused for what they hold, not for the state of the place, and that of no
+	// batch of it some rows are visible and others not. The pipeline then looks
+	// for the rows that are meant, in parts of fewer batches and of batches that
+	// were cut, with ids of their own.
 	Commit(ctx context.Context) (Receipt, error)
 	// Discard forgets what Stage prepared. The part will be staged again.
 	Discard() error

@@ -86,6 +86,9 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	fmt.Fprintln(c.out)
 
+	if err := c.breakers(ctx, st); err != nil {
+		return err
+	}
 	lanes, err := st.LaneErrors(ctx, 20)
 	if err != nil {
 		return err
@@ -118,70 +121,6 @@ func withSnapshots(tables []*schemas.Table) (out []*schemas.Table) {
 		}
 	}
 	return out
-}
-
-type deadletterCmd struct {
-	List deadletterListCmd `cmd:"" help:"List the newest dead letters."`
-	Show deadletterShowCmd `cmd:"" help:"Show one, whole."`
-}
-
-type deadletterListCmd struct {
-	configFlag
-	Limit int `default:"50" help:"At most so many (${default})."`
-}
-
-// Run implements the command.
-func (r *deadletterListCmd) Run(c *console) error {
-	ctx := context.Background() //nolint:forbidigo // this is the root
-	_, st, err := r.state(ctx)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	dead, err := st.DeadLetters(ctx, r.Limit)
-	if err != nil {
-		return err
-	}
-	if len(dead) == 0 {
-		_, err = fmt.Fprintln(c.out, "no dead letters")
-		return err
-	}
-	t := newTable(c.out, "id", "at", "kind", "stream", "object", "reason")
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "object", WidthMax: 60}, {Name: "reason", WidthMax: 80}})
-	for _, d := range dead {
-		object := d.Lane
-		if d.Kind == "row" {
-			object += " " + d.Ref
-		}
-		t.AppendRow(table.Row{d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID.String(), object, d.Reason})
-	}
-	t.Render()
-	return nil
-}
-
-type deadletterShowCmd struct {
-	configFlag
-	ID string `arg:"" help:"Its id."`
-}
-
-// Run implements the command.
-func (r *deadletterShowCmd) Run(c *console) error {
-	ctx := context.Background() //nolint:forbidigo // this is the root
-	_, st, err := r.state(ctx)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	d, err := st.DeadLetter(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(c.out, "id:      %s\nat:      %s\nkind:    %s\nstream:  %s\nobject:  %s\netag:    %s\nwhere:   %s\nclass:   %s\nreason:  %s\nschema:  %d\n",
-		d.ID, d.At.Format(time.RFC3339), d.Kind, d.StreamID, d.Lane, d.Hint, d.Ref, d.Class, d.Reason, d.SchemaVersion)
-	if err == nil && d.Raw != "" {
-		_, err = fmt.Fprintf(c.out, "raw:\n%s\n", d.Raw)
-	}
-	return err
 }
 
 type schemaCmd struct {

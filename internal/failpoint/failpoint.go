@@ -53,6 +53,9 @@ const (
 	PartCount   = "part.count"   // before a sink's rows are counted
 	PartRepair  = "part.repair"  // before missing rows are inserted
 	PartAck     = "part.ack"     // before the state learns that it is delivered
+	PartHalve   = "part.halve"   // before the halves of a refused part are committed
+	PartAside   = "part.aside"   // before a refused row is a dead letter
+	FillPart    = "fill.part"    // before rows copied from another sink are committed
 	SpoolFree   = "spool.free"   // before delivered segments are removed
 )
 
@@ -64,5 +67,5 @@ var all = []string{
 	StateOpen, StateCopy, SinkOwner, OwnerWrite, OwnerSync, OwnerRename, SinkClaim, SinkPrepare, VaultWrite, VaultSync, VaultRename, TenantPin,
 	Listing, LanesAdd, Fetch, SeenAdd, DeadAdd, RunAdd, ScanBegin, ScanRows, ScanRemove, ScanEnd, Decide, DecideDone, Upkeep,
 	SpoolWrite, SpoolSync, SpoolRename, StateCommit, StateDone, PartPlan, PartWrite, PartSync, PartRename, PartMark, MarkSync, MarkRename,
-	InsertSent, InsertDone, PartCount, PartRepair, PartAck, SpoolFree,
+	InsertSent, InsertDone, PartCount, PartRepair, PartAck, PartHalve, PartAside, FillPart, SpoolFree,
 }

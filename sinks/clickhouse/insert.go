@@ -37,6 +37,11 @@ func (st *staged) Discard() error { return nil }
 // an error or an unclear answer the rows there are counted first, and nothing is
 // inserted while an earlier attempt may still be running.
 func (st *staged) Commit(ctx context.Context) (sinks.Receipt, error) {
+	r, err := st.commit(ctx)
+	return r, st.s.sure(ctx, st.p, err)
+}
+
+func (st *staged) commit(ctx context.Context) (sinks.Receipt, error) {
 	s, p := st.s, st.p
 	doubted := s.doubted(p.Table.Name)
 	s.setDoubt(p.Table.Name, true) // until this part is there for certain
@@ -306,7 +311,7 @@ func (s *sink) post(ctx context.Context, query string, body io.Reader, settings 
 	}
 	if code := resp.Header.Get("X-ClickHouse-Exception-Code"); resp.StatusCode != http.StatusOK || code != "" || len(bytes.TrimSpace(answer)) > 0 {
 		line, _, _ := strings.Cut(string(answer), "\n")
-		return -1, fmt.Errorf("HTTP %d: %.500s", resp.StatusCode, line)
+		return -1, answerError(resp.StatusCode, code, line)
 	}
 	var summary struct {
 		WrittenRows string `json:"written_rows"`

@@ -176,7 +176,6 @@ func TestMutations(t *testing.T) {
 	mutations := []sourcetest.Mutation{
 		{Name: "the log is asked for a window of time", Wrap: bounded, On: lateLog},
 		{Name: "changeDetails of /logs", Wrap: sourcetest.Rename("/logs", "changeDetails"), On: rareVerb},
-		{Name: "requestApiTokenId of /logs", Wrap: sourcetest.Rename("/logs", "requestApiTokenId"), On: rareVerb},
 	}
 	excused, placed := 0, 0
 	for _, flip := range sandboxokta.Flips() {

@@ -217,7 +217,7 @@ func (t *truth) grantID(g *org.Grant) string {
 
 func (t *truth) grants() {
 	for _, g := range t.s.Grants[org.Okta] {
-		if !live(t.s, g) || !listed(t.s, g) {
+		if !live(t.s, g) || !listed(t.s, g) || ofInactiveApp(t.s, g) {
 			continue
 		}
 		row := schemas.AppGrant{GrantID: t.grantID(g), Status: "active", CreatedAt: ms(g.Created), Scopes: g.Scopes}
@@ -262,6 +262,12 @@ func (t *truth) grants() {
 			})
 		}
 	}
+}
+
+// ofInactiveApp tells of scopes and refresh tokens that are not asked for: the
+// sheet lists those of active apps (5.5).
+func ofInactiveApp(s *org.State, g *org.Grant) bool {
+	return (g.Kind == org.GrantScope || g.Kind == org.GrantRefresh) && appStatus(s.Integrations[org.Okta][g.Integration]) != "ACTIVE"
 }
 
 // highPrivilege: choice: to manage anything is one; "*", all that the owner may

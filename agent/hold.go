@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"golang.org/x/sys/unix"
 
 	"weir/internal/fault"
@@ -66,7 +67,7 @@ func (a *Agent) hold(w http.ResponseWriter, r *http.Request) {
 // HoldSink keeps the agent of a data directory from writing a sink's table, or,
 // where none runs, one from starting, until release is called or ctx ends. It
 // waits until a part that is on its way has arrived.
-func HoldSink(ctx context.Context, dataDir string, h Hold) (release func(), err error) {
+func HoldSink(ctx context.Context, clock clockwork.Clock, dataDir string, h Hold) (release func(), err error) {
 	const attempts = 20
 	for i := 0; ; i++ {
 		if release, err = holdRunning(ctx, dataDir, h); !errors.Is(err, ErrNoAgent) {
@@ -80,7 +81,7 @@ func HoldSink(ctx context.Context, dataDir string, h Hold) (release func(), err 
 			return nil, err
 		}
 		select {
-		case <-time.After(250 * time.Millisecond): //nolint:forbidigo // another process's progress
+		case <-clock.After(250 * time.Millisecond):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -46,6 +46,7 @@ type commands struct {
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
 	Backfill   backfillCmd   `cmd:"" help:"Collect a stretch of a stream's past: weir backfill INSTANCE --stream S --from T. Also list, stop, resume, drop."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken."`
+	Remap      remapCmd      `cmd:"" help:"Make delivered rows anew from the records they carry, with today's mapping; no vendor is called."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
 	Demo       demoCmd       `cmd:"" help:"Collect from a pretended Okta, GitHub and CloudTrail into Parquet, and ask five questions; needs no account."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Serve the vendors' APIs over pretend organizations, to try things on."`

@@ -37,6 +37,8 @@ type Remap struct {
 	// Hold keeps the agent that writes this sink from writing the table, until
 	// release is called or ctx ends. Nothing of it is on its way meanwhile.
 	Hold func(ctx context.Context) (release func(), err error)
+	// Alone keeps agents from starting; an error says that one runs.
+	Alone func() (release func(), err error)
 	// Log tells a person what goes on.
 	Log func(format string, args ...any)
 }

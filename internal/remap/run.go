@@ -72,6 +72,10 @@ func Run(ctx context.Context, j Job) (_ *Report, err error) {
 		}
 		return release, nil
 	}
+	r.Alone = func() (func(), error) {
+		unlock, err := pipeline.HoldOffline(j.Config.Agent.DataDir)
+		return func() { _ = unlock() }, err
+	}
 	err = remapper.Remap(ctx, r)
 	return m.Report(), err
 }

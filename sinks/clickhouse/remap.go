@@ -282,7 +282,7 @@ func (m *remap) copyMonth(ctx context.Context, p string) (added int64, err error
 // absent is the condition of rows of a month in one table that another has not.
 // Batches of which as many rows are there are not looked into.
 func (m *remap) absent(from, in, p string) string {
-	short := fmt.Sprintf("SELECT batch_id FROM (SELECT batch_id, count() AS f FROM %s WHERE _partition_id = '%s' GROUP BY batch_id) LEFT JOIN (SELECT batch_id, count() AS i FROM %s%s GROUP BY batch_id) USING batch_id WHERE f > i",
+	short := fmt.Sprintf("SELECT batch_id FROM (SELECT batch_id, count() AS f FROM %s WHERE _partition_id = '%s' GROUP BY batch_id) AS a LEFT JOIN (SELECT batch_id, count() AS i FROM %s%s GROUP BY batch_id) AS b USING batch_id WHERE f > i",
 		m.full(from), p, m.full(in), m.only(in, p))
 	return fmt.Sprintf("_partition_id = '%s' AND batch_id IN (%s) AND (batch_id, version) NOT IN (SELECT batch_id, version FROM %s WHERE batch_id IN (%s)%s)",
 		p, short, m.full(in), short, strings.Replace(m.only(in, p), "WHERE", "AND", 1))
@@ -559,7 +559,7 @@ func (m *remap) cleanUp(ctx context.Context) error {
 func (m *remap) stragglers(ctx context.Context) error {
 	since := fmt.Sprintf("%s >= %s - INTERVAL 1 HOUR", schemas.DeliveredAt, m.began())
 	names, key := quoteAll(m.columns()), quoteAll(m.r.Table.Key)
-	from := fmt.Sprintf("FROM %[1]s LEFT JOIN (SELECT %[2]s, max(version) AS weir_newest FROM %[3]s WHERE %[4]s GROUP BY %[2]s) AS n USING (%[2]s) "+
+	from := fmt.Sprintf("FROM %[1]s AS o LEFT JOIN (SELECT %[2]s, max(version) AS weir_newest FROM %[3]s WHERE %[4]s GROUP BY %[2]s) AS n USING (%[2]s) "+
 		"WHERE %[4]s AND (batch_id, version) NOT IN (SELECT batch_id, version FROM %[3]s WHERE %[4]s) AND version > weir_newest", m.full(m.prefix), key, m.full(m.live), since)
 	n, err := m.s.number(ctx, "SELECT count() %s", from)
 	if err != nil || n == 0 {

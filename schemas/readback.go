@@ -248,15 +248,19 @@ func sameValue(c *Column, a, b unsafe.Pointer) bool {
 		return *(*int32)(a) == *(*int32)(b)
 	case Int64:
 		if c.Nullable {
-			return *(*Opt[int64])(a) == *(*Opt[int64])(b)
+			return sameOpt(*(*Opt[int64])(a), *(*Opt[int64])(b))
 		}
 		return *(*int64)(a) == *(*int64)(b)
 	case Millis:
 		return *(*Time)(a) == *(*Time)(b)
 	case Bool:
-		return *(*Opt[bool])(a) == *(*Opt[bool])(b)
+		return sameOpt(*(*Opt[bool])(a), *(*Opt[bool])(b))
 	}
 	return false
+}
+
+func sameOpt[T bool | int64](a, b Opt[T]) bool {
+	return a.Known == b.Known && (!a.Known || a.Value == b.Value)
 }
 
 // sameText compares as delivered: what is no UTF-8 is replaced then.

@@ -98,18 +98,18 @@ func holdRunning(ctx context.Context, dataDir string, h Hold) (release func(), e
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}
 	ctx, cancel := context.WithCancel(ctx)
-	release = func() {
+	end := func() {
 		cancel()
 		tr.CloseIdleConnections()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent/hold", strings.NewReader(string(body)))
 	if err != nil {
-		release()
+		end()
 		return nil, err
 	}
 	resp, err := (&http.Client{Transport: tr}).Do(req)
 	if err != nil {
-		release()
+		end()
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
 			return nil, ErrNoAgent
 		}
@@ -118,12 +118,12 @@ func holdRunning(ctx context.Context, dataDir string, h Hold) (release func(), e
 	line, err := bufio.NewReader(io.LimitReader(resp.Body, maxControl)).ReadString('\n')
 	if err == nil && resp.StatusCode == http.StatusOK && strings.TrimSpace(line) == held {
 		return func() {
-			release()
+			end()
 			_ = resp.Body.Close()
 		}, nil
 	}
 	_ = resp.Body.Close()
-	release()
+	end()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
 	}

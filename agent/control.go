@@ -45,9 +45,9 @@ type ScanDecision struct {
 //	POST /scan       a ScanDecision
 //	POST /backfill   a Backfill; the answer is the task
 //	POST /past       a PastOrder; the answer is the task
-//	POST /scan        a ScanDecision
-//	POST /deadletter  a DeadRequest
-//	POST /sinks       a SinkCommand
+//	POST /deadletter a DeadRequest
+//	POST /sinks      a SinkCommand
+//	POST /hold       a Hold, for as long as the connection lasts
 func (a *Agent) serveControl() (stop func() error, err error) {
 	none := func() error { return nil }
 	path := filepath.Join(a.Config.Agent.DataDir, ControlSocket)
@@ -72,6 +72,7 @@ func (a *Agent) serveControl() (stop func() error, err error) {
 	mux.HandleFunc("POST /past", a.takePastOrder)
 	mux.HandleFunc("POST /deadletter", a.actOnDead)
 	mux.HandleFunc("POST /sinks", a.commandSink)
+	mux.HandleFunc("POST /hold", a.hold)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: controlTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),

@@ -27,6 +27,7 @@ type delivery struct {
 	sink  *sinkRun
 	table *schemas.Table
 	wake  chan struct{}
+	gate  gate // held while a part is written
 
 	mu       sync.Mutex
 	totals   [2]Totals // unplanned batches: on time, late
@@ -353,6 +354,10 @@ func (d *delivery) commit(ctx context.Context, part *sinks.Part, staged sinks.St
 	var receipt sinks.Receipt
 	started := d.p.clock.Now()
 	err := d.sink.persevere(ctx, d.table, "writing", func() (err error) {
+		if err := d.gate.enter(ctx); err != nil {
+			return err
+		}
+		defer d.gate.leave()
 		if staged == nil {
 			if staged, err = d.sink.sink.Stage(ctx, part); err != nil {
 				return err

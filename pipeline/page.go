@@ -11,12 +11,8 @@ import (
 	"weir/sources"
 )
 
-// Bounds of the times vendors' records may claim; outside, observed_at stands
-// in. A batch of late rows spreads over batchSpan at most: sinks partition by month.
-var minTime = schemas.Time(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
-
+// A batch of late rows spreads over batchSpan at most: sinks partition by month.
 const (
-	futureSlack   = 24 * time.Hour
 	batchSpan     = 24 * 30 * 24 * time.Hour // of a batch's rows, at most
 	maxBatchRows  = 1 << 16
 	dayMS         = 86_400_000
@@ -116,7 +112,6 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 	defer page.end()
 	var refused []DeadLetter
 	observed := schemas.Time(now.UnixMilli())
-	latest := schemas.Time(now.Add(futureSlack).UnixMilli())
 	for i := range rows {
 		r := &rows[i]
 		if r.EventID == "" {
@@ -127,8 +122,8 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 			refused = append(refused, d)
 			continue
 		}
-		if r.Time < minTime || r.Time > latest {
-			r.Time = observed
+		if t := r.Time.Plausible(observed); t != r.Time {
+			r.Time = t
 			n.timesReplaced++
 		}
 		v, err := page.judge(ctx, r.EventID, r.Raw, r.Time)

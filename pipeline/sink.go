@@ -56,7 +56,7 @@ func newSinkRun(p *Pipeline, o SinkOptions) *sinkRun {
 		}
 	}
 	for _, t := range s.tables {
-		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1), breaker: breaker{wake: make(chan struct{}, 1)}})
+		s.deliveries = append(s.deliveries, &delivery{p: p, sink: s, table: t, wake: make(chan struct{}, 1), gate: newGate(), breaker: breaker{wake: make(chan struct{}, 1)}})
 	}
 	return s
 }

@@ -79,6 +79,16 @@ func NewBuilder(t *Table) *Builder {
 // all. Text that is not UTF-8 has its bad bytes replaced. The result owns its
 // memory.
 func (b *Builder) Encode(env Envelope, rows *Rows, index []int32) (Encoded, error) {
+	return b.encode(rows, index, func(c int, s *columnScratch, index []int32) (*array.Data, bool) {
+		if c >= len(envelope) {
+			return nil, false
+		}
+		return envelopeColumn(s, &b.t.Columns[c], env, len(index)), true
+	})
+}
+
+// encode builds a batch, of whose columns head makes those of the envelope.
+func (b *Builder) encode(rows *Rows, index []int32, head func(c int, s *columnScratch, index []int32) (*array.Data, bool)) (Encoded, error) {
 	base, have := rows.slice(b.t)
 	if index == nil {
 		index = make([]int32, have)
@@ -96,9 +106,12 @@ func (b *Builder) Encode(env Envelope, rows *Rows, index []int32) (Encoded, erro
 	for c := range b.t.Columns {
 		s := &b.scratch[c]
 		s.reset()
-		data, err := b.column(c, s, env, base, index)
-		if err != nil {
-			return Encoded{}, fmt.Errorf("encoding %s.%s: %w", b.t.Name, b.t.Columns[c].Name, err)
+		data, ok := head(c, s, index)
+		if !ok {
+			var err error
+			if data, err = b.column(c, s, base, index); err != nil {
+				return Encoded{}, fmt.Errorf("encoding %s.%s: %w", b.t.Name, b.t.Columns[c].Name, err)
+			}
 		}
 		columns[c] = array.MakeFromData(data)
 		data.Release()
@@ -133,11 +146,8 @@ func (s *columnScratch) reset() {
 	s.valid, s.offsets, s.inner, s.data = s.valid[:0], s.offsets[:0], s.inner[:0], s.data[:0]
 }
 
-func (b *Builder) column(c int, s *columnScratch, env Envelope, base unsafe.Pointer, index []int32) (*array.Data, error) {
+func (b *Builder) column(c int, s *columnScratch, base unsafe.Pointer, index []int32) (*array.Data, error) {
 	col, n, size := &b.t.Columns[c], len(index), b.t.rowSize
-	if c < len(envelope) {
-		return envelopeColumn(s, col, env, n), nil
-	}
 	switch col.Type {
 	case String:
 		s.inner = append(s.inner, 0)

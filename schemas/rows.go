@@ -26,6 +26,15 @@ func (r *Rows) grow(t *Table) {
 	v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 }
 
+// growBy appends n empty rows.
+func (r *Rows) growBy(t *Table, n int) {
+	v := reflect.ValueOf(r).Elem().Field(t.rows)
+	from := v.Len()
+	v.Grow(n)
+	v.SetLen(from + n)
+	v.Slice(from, from+n).Clear()
+}
+
 // Reset removes all rows and keeps their memory.
 func (r *Rows) Reset() {
 	v := reflect.ValueOf(r).Elem()

@@ -9,11 +9,18 @@
 // today's schema, the new columns holding their defaults.
 package schemas
 
+import "time"
+
 // Version numbers the set of columns below. It is written into every batch.
 const Version = 1
 
 // Time is milliseconds since 1970-01-01 UTC; 0 is unknown and becomes NULL.
 type Time int64
+
+// String writes it in RFC 3339.
+func (t Time) String() string {
+	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
 
 // Opt is a value that may be unknown. The zero Opt is unknown.
 type Opt[T bool | int32 | int64] struct {
@@ -31,4 +38,5 @@ type Envelope struct {
 	ObservedAt            Time
 	Version               int64
 	BatchID               string
+	DeliveredAt           Time // only of rows read back from ClickHouse
 }

@@ -47,6 +47,7 @@ type commands struct {
 	Backfill   backfillCmd   `cmd:"" help:"Collect a stretch of a stream's past: weir backfill INSTANCE --stream S --from T. Also list, stop, resume, drop."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken, take it up again, or give it up."`
 	Sinks      sinksCmd      `cmd:"" help:"Look at sinks, bring them what they lack, or give up what they are owed."`
+	Remap      remapCmd      `cmd:"" help:"Make delivered rows anew from the records they carry, with today's mapping; no vendor is called."`
 	Schema     schemaCmd     `cmd:"" help:"Print the tables' schema."`
 	Demo       demoCmd       `cmd:"" help:"Collect from a pretended Okta, GitHub and CloudTrail into Parquet, and ask five questions; needs no account."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Serve the vendors' APIs over pretend organizations, to try things on."`

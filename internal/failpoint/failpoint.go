@@ -57,6 +57,15 @@ const (
 	PartAside   = "part.aside"   // before a refused row is a dead letter
 	FillPart    = "fill.part"    // before rows copied from another sink are committed
 	SpoolFree   = "spool.free"   // before delivered segments are removed
+
+	// Of weir remap.
+	RemapTable  = "remap.table"  // before a table beside the live one is made
+	RemapCopy   = "remap.copy"   // before a month's rows are linked
+	RemapWrite  = "remap.write"  // before rows made anew are written
+	RemapAttach = "remap.attach" // before a month joins the table to be swapped in
+	RemapSwap   = "remap.swap"   // before the swap
+	RemapDrop   = "remap.drop"   // before a table is removed
+	RemapDone   = "remap.done"   // before the swapped table loses its mark
 )
 
 // All returns every point. A name that is not among them is none: tests with

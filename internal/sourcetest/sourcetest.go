@@ -94,6 +94,7 @@ func Run(t *testing.T, f Fixture, only ...string) {
 		{"cancelling is quick and leaves nothing behind", cancels},
 		{"secrets stay secret", secrets},
 		{"activities join their entities", joins},
+		{"activities are made anew from their records", remaps},
 	}
 	for _, s := range Scenarios() {
 		tests = append(tests, test{"the truth under " + s, func(t *testing.T, f *Fixture) { under(t, f, s) }})

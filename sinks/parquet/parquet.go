@@ -250,7 +250,7 @@ func (s *sink) discard(f *durable.File, tmp string) error {
 
 // ours reports whether create made such a name.
 func ours(name string) bool {
-	return len(name) > 36 && uuid.Validate(name[:36]) == nil && (strings.HasSuffix(name, fileSuffix) || strings.HasSuffix(name, markSuffix))
+	return len(name) > 36 && uuid.Validate(name[:36]) == nil && (strings.HasSuffix(name, fileSuffix) || strings.HasSuffix(name, markSuffix) || strings.HasSuffix(name, spoolSuffix))
 }
 
 // makeDir makes a folder and sees to it that its name and all those up to the

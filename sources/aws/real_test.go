@@ -72,6 +72,8 @@ func TestRealRecords(t *testing.T) {
 	require.Equal(t, "218007301253", tenant)
 	lanes, _ := listAll(t, s, "")
 	seen := map[string]bool{}
+	again, err := Connector.Mapper(s.cfg)
+	require.NoError(t, err)
 	var writes, withTarget, hosts, keys, changed int
 	for _, l := range lanes {
 		for page, err := range s.read(t.Context(), l, "") {
@@ -81,6 +83,10 @@ func TestRealRecords(t *testing.T) {
 				require.False(t, seen[a.EventID])
 				seen[strings.Clone(a.EventID)] = true
 				require.Equal(t, source[a.EventID], a.Raw, "raw is the source's bytes")
+				var anew schemas.Rows
+				again.Reset()
+				require.NoError(t, again.Map(sources.MapInput{Tenant: tenant}, a.Raw, &anew))
+				require.Equal(t, []schemas.Activity{a}, anew.Activities, "a row is made of its raw alone")
 				require.NotEmpty(t, a.ActorID+a.ActorName, a.Raw)
 				require.NotZero(t, a.Time)
 				require.NotZero(t, a.ClassUID)

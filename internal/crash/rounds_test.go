@@ -130,7 +130,7 @@ func (r *rounds) run(n, least, every int) {
 		}
 	}
 	r.child(order{Do: "once"}, "", time.Minute) // what rounds of their own begin with
-	for r.done < n || r.least() < least && r.done < 2*n+50 {
+	for (r.done < n || r.least() < least && r.done < 2*n+50) && time.Since(began) < budget(r.t) {
 		r.round(r.next())
 		if every > 0 && r.done%every == 0 && r.done < n {
 			r.check()
@@ -357,6 +357,17 @@ func wanted(t *testing.T, name string, few int) int {
 	n, err := strconv.Atoi(v)
 	require.NoError(t, err, name)
 	return n
+}
+
+// budget is how long rounds may go on: WEIR_CRASH_TIME, or for ever.
+func budget(t testing.TB) time.Duration {
+	v := os.Getenv("WEIR_CRASH_TIME")
+	if v == "" {
+		return math.MaxInt64
+	}
+	d, err := time.ParseDuration(v)
+	require.NoError(t, err, "WEIR_CRASH_TIME")
+	return d
 }
 
 // crowd is how many people an organization has.

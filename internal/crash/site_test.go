@@ -113,13 +113,11 @@ type site struct {
 	dir        string
 	clickhouse *clickhousetest.Server
 	database   string
-	damage     atomic.Int64 // so many pages of the log get a record that cannot be mapped
-	down       atomic.Int64 // status of every answer; -1: no answer; 0: as usual
-	extra      string       // lines of each instance
-	lines      string       // lines of the agent section
-	chURL      string       // where the agent reaches ClickHouse
+	damage     atomic.Int64      // so many pages of the log get a record that cannot be mapped
+	down       atomic.Int64      // status of every answer; -1: no answer; 0: as usual
+	delay      string            // of parts for Parquet
+	instances  map[string]string // further lines of an app's instance
 	tokens     tokenServer
-	wrap       func(http.Handler) http.Handler
 }
 
 // siteOptions says what a site is like.
@@ -137,7 +135,7 @@ type siteOptions struct {
 func newSite(t testing.TB, o siteOptions) *site {
 	scenario, err := sandbox.ParseScenario("crash", []byte(o.scenario))
 	require.NoError(t, err)
-	s := &site{t: t, rand: rand.New(rand.NewPCG(o.seed, 1)), began: time.Now(), speed: speed, dir: t.TempDir(), clickhouse: o.clickhouse, database: o.database}
+	s := &site{t: t, rand: rand.New(rand.NewPCG(o.seed, 1)), began: time.Now(), speed: speed, delay: "30s", dir: t.TempDir(), clickhouse: o.clickhouse, database: o.database}
 	if o.speed > 0 {
 		s.speed = o.speed
 	}
@@ -205,20 +203,16 @@ func (s *site) lake() string { return filepath.Join(s.dir, "lake") }
 // config writes the agent's configuration.
 func (s *site) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "agent:\n  key: \"${file:%s}\"\n  data_dir: %q\n  listen: \"\"\n  min_free: 1MB\n  drain_timeout: 1h\n%ssinks:\n", filepath.Join(s.dir, "key"), s.data(), s.lines)
+	fmt.Fprintf(&b, "agent:\n  key: \"${file:%s}\"\n  data_dir: %q\n  listen: \"\"\n  min_free: 1MB\n  drain_timeout: 1h\nsinks:\n", filepath.Join(s.dir, "key"), s.data())
 	if s.clickhouse == nil {
-		fmt.Fprintf(&b, "  lake: {type: parquet, path: %q, max_delay: 30s, late_delay: 1m, snapshot_every: 24h}\n", s.lake())
+		fmt.Fprintf(&b, "  lake: {type: parquet, path: %q, max_delay: %s, late_delay: 15m, snapshot_every: 24h}\n", s.lake(), s.delay)
 	} else {
-		u := s.chURL
-		if u == "" {
-			u = s.clickhouse.URL()
-		}
-		fmt.Fprintf(&b, "  warehouse: {type: clickhouse, url: %q, database: %s, max_delay: 1s, late_delay: 1m}\n", u, s.database)
+		fmt.Fprintf(&b, "  warehouse: {type: clickhouse, url: %q, database: %s, max_delay: 1s, late_delay: 1m}\n", s.clickhouse.URL(), s.database)
 	}
 	b.WriteString("instances:\n")
 	for _, t := range s.tenants {
 		fmt.Fprintf(&b, "  %s:\n", t.Instance())
-		for line := range strings.Lines(t.Handler().Config(t.Base) + s.extra) {
+		for line := range strings.Lines(t.Handler().Config(t.Base) + s.instances[t.App]) {
 			b.WriteString("    " + line)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // to set the format of a state
 
 	"weir/internal/rowtest"
+	"weir/internal/sandbox"
 	"weir/internal/sandbox/org"
 	"weir/pipeline"
 	"weir/schemas"
@@ -131,6 +133,9 @@ func (s *site) differences() (out []string) {
 					delete(want, key) // which are asked for only where the configuration says so
 				}
 			}
+			if t.Name == schemas.TableActivities {
+				want = s.remember(tenant)
+			}
 			got, wrong := fold(t, held[t.Name][tenant.Instance()])
 			if len(wrong) > 0 {
 				s.t.Fatalf("%s of %s contradicts itself, in %d places:\n%s", t.Name, tenant.Instance(), len(wrong), strings.Join(wrong[:min(len(wrong), 10)], "\n"))
@@ -141,6 +146,20 @@ func (s *site) differences() (out []string) {
 		}
 	}
 	return out
+}
+
+// remember returns all activities that a vendor has told of so far: it forgets
+// some of them after a week.
+func (s *site) remember(tenant *sandbox.Tenant) rowtest.Table {
+	now, err := rowtest.ByKey(schemas.ByName(schemas.TableActivities), s.sandbox.Truth(tenant))
+	require.NoError(s.t, err, "the sandbox's truth")
+	all := s.told[tenant.Instance()]
+	if all == nil {
+		all = rowtest.Table{}
+		s.told[tenant.Instance()] = all
+	}
+	maps.Copy(all, now)
+	return all
 }
 
 // fold makes the present state of a table's log, and tells where the log

@@ -145,6 +145,11 @@ func (r *rounds) round(point string) {
 	r.t.Helper()
 	r.done++
 	r.skip(time.Duration(r.rand.Int64N(int64(20 * time.Minute))))
+	if r.done%20 == 0 {
+		for _, t := range r.tenants {
+			r.remember(t)
+		}
+	}
 	if r.clickhouse != nil {
 		r.clickhouse.Query(r.t, "SYSTEM STOP MERGES") // of the tables that are there by now
 	}
@@ -189,7 +194,7 @@ func (r *rounds) round(point string) {
 // ended.
 func (r *rounds) limit(o order) time.Duration {
 	if o.Do == "run" {
-		return 2 * time.Second
+		return 4 * time.Second
 	}
 	return time.Minute
 }
@@ -218,7 +223,7 @@ func (r *rounds) prepare(point string) order {
 	case failpoint.StateOpen, failpoint.SinkOwner, failpoint.SinkClaim, failpoint.SinkPrepare, failpoint.TenantPin:
 	default:
 		r.skip(10 * time.Minute)
-		if r.rand.IntN(3) > 0 {
+		if r.tallies[point].missing == 0 && r.rand.IntN(3) > 0 {
 			return order{Do: "run"}
 		}
 	}

@@ -33,6 +33,7 @@ import (
 	"weir/agent"
 	"weir/configs"
 	"weir/internal/clickhousetest"
+	"weir/internal/rowtest"
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/all"
 	"weir/internal/sandbox/org"
@@ -113,10 +114,11 @@ type site struct {
 	dir        string
 	clickhouse *clickhousetest.Server
 	database   string
-	damage     atomic.Int64      // so many pages of the log get a record that cannot be mapped
-	down       atomic.Int64      // status of every answer; -1: no answer; 0: as usual
-	delay      string            // of parts for Parquet
-	instances  map[string]string // further lines of an app's instance
+	damage     atomic.Int64             // so many pages of the log get a record that cannot be mapped
+	down       atomic.Int64             // status of every answer; -1: no answer; 0: as usual
+	delay      string                   // of parts for Parquet
+	instances  map[string]string        // further lines of an app's instance
+	told       map[string]rowtest.Table // activities that vendors told of, and may tell of no longer, by instance
 	tokens     tokenServer
 }
 
@@ -135,7 +137,7 @@ type siteOptions struct {
 func newSite(t testing.TB, o siteOptions) *site {
 	scenario, err := sandbox.ParseScenario("crash", []byte(o.scenario))
 	require.NoError(t, err)
-	s := &site{t: t, rand: rand.New(rand.NewPCG(o.seed, 1)), began: time.Now(), speed: speed, delay: "30s", dir: t.TempDir(), clickhouse: o.clickhouse, database: o.database}
+	s := &site{t: t, rand: rand.New(rand.NewPCG(o.seed, 1)), began: time.Now(), speed: speed, delay: "30s", told: map[string]rowtest.Table{}, dir: t.TempDir(), clickhouse: o.clickhouse, database: o.database}
 	if o.speed > 0 {
 		s.speed = o.speed
 	}

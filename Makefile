@@ -42,6 +42,7 @@ test: compiler versitygw clickhouse specs ## run all tests: race detector, real 
 	$(REQUIRE) CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
 	$(REQUIRE) $(GO) test -timeout 30m ./sources/...
 	$(REQUIRE) $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
+	$(REQUIRE) $(GO) test -tags failpoint -timeout 10m ./internal/crash
 	@$(MAKE) test-e2e
 
 # The built binary, killed and cheated. Apart, because the race detector sees
@@ -51,6 +52,15 @@ test-e2e:
 	@kills=$$(mktemp); trap 'rm -f "$$kills"' EXIT; \
 	$(REQUIRE) WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
 	if [ -s "$$kills" ]; then echo 'kills by point:'; cat "$$kills"; fi
+
+ROUNDS            ?= 1000
+ROUNDS_CLICKHOUSE ?= 100
+
+.PHONY: crash
+crash: clickhouse ## kill the agent ROUNDS times (1000; 100 with ClickHouse) against the sandbox; print the matrix
+	@matrix=$$(mktemp); trap 'cat "$$matrix"; rm -f "$$matrix"' EXIT; \
+	$(REQUIRE) WEIR_CRASH_ROUNDS=$(ROUNDS) WEIR_CRASH_CLICKHOUSE=$(ROUNDS_CLICKHOUSE) WEIR_CRASH_MATRIX="$$matrix" \
+	$(GO) test -tags failpoint -timeout 3h -run '^TestCrashRounds' ./internal/crash
 
 .PHONY: check
 check: golangci-lint ## check format, lint, go.mod and that generated files are up to date

@@ -202,6 +202,10 @@ func (s *sinkRun) beat(ctx context.Context) error {
 	mine := old
 	mine.Heartbeat, mine.Parts = s.p.clock.Now().UTC().Truncate(time.Millisecond), s.parts()
 	if err := s.sink.SetOwner(ctx, old, mine); err != nil {
+		// A record that is gone is nobody's: whoever claims the place writes one.
+		if now, e := s.sink.Owner(ctx); errors.Is(err, sinks.ErrOwnerChanged) && e == nil && now.StateID == "" {
+			return fault.New(fault.Transient, "its owner record is gone: is its volume mounted?")
+		}
 		return ownerError(err)
 	}
 	s.mu.Lock()

@@ -164,7 +164,7 @@ func fields(row Row, v reflect.Value) {
 }
 
 func (t Table) add(s *schemas.Table, row Row) error {
-	key := keyOf(s, row)
+	key := Key(s, row)
 	if _, ok := t[key]; ok {
 		return fmt.Errorf("%s: the key %q is there twice", s.Name, strings.Split(key, keySep))
 	}
@@ -172,7 +172,8 @@ func (t Table) add(s *schemas.Table, row Row) error {
 	return nil
 }
 
-func keyOf(s *schemas.Table, row Row) string {
+// Key is the key of a row, after instance.
+func Key(s *schemas.Table, row Row) string {
 	var parts []string
 	for _, c := range s.Key {
 		if c != "instance" {
@@ -192,7 +193,7 @@ func Lake(ctx context.Context, dir string, t *schemas.Table, instance string) (T
 	}
 	out := Table{}
 	for _, row := range log {
-		key := keyOf(t, row)
+		key := Key(t, row)
 		old, ok := out[key]
 		if !ok || row["version"].(int64) > old["version"].(int64) {
 			out[key] = row

@@ -111,6 +111,7 @@ type scenarioFile struct {
 	Log struct {
 		Late       float64 `yaml:"late"`
 		LateMax    string  `yaml:"late_max"`
+		LateEvenly bool    `yaml:"late_evenly"`
 		OutOfOrder float64 `yaml:"out_of_order"`
 		Duplicates float64 `yaml:"duplicates"`
 		Equal      float64 `yaml:"equal"`
@@ -167,7 +168,7 @@ func ParseScenario(name string, data []byte) (s *Scenario, err error) {
 	}
 	s = &Scenario{Name: name, Doc: f.Doc}
 	s.Log = org.Log{
-		Late: r.share("$.log.late", f.Log.Late), LateMax: r.duration("$.log.late_max", f.Log.LateMax), OutOfOrder: r.share("$.log.out_of_order", f.Log.OutOfOrder),
+		Late: r.share("$.log.late", f.Log.Late), LateMax: r.duration("$.log.late_max", f.Log.LateMax), LateEvenly: f.Log.LateEvenly, OutOfOrder: r.share("$.log.out_of_order", f.Log.OutOfOrder),
 		Duplicates: r.share("$.log.duplicates", f.Log.Duplicates), Equal: r.share("$.log.equal", f.Log.Equal),
 	}
 	if s.Log.Equal > 0.99 {

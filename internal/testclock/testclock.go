@@ -13,8 +13,14 @@ import (
 // Fast returns a clock that shows start now and runs factor times as fast as
 // the real one.
 func Fast(start time.Time, factor int) *Clock {
+	return Join(start, clockwork.NewRealClock().Now(), factor)
+}
+
+// Join returns the clock that has been running since began, by the real clock:
+// two processes that join one live at the same time.
+func Join(start, began time.Time, factor int) *Clock {
 	wall := clockwork.NewRealClock()
-	return &Clock{Clock: wall, wall: wall, began: wall.Now(), start: start, factor: time.Duration(factor)}
+	return &Clock{Clock: wall, wall: wall, began: began, start: start, factor: time.Duration(factor)}
 }
 
 // Clock runs fast.

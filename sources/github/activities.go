@@ -16,13 +16,14 @@ import (
 
 // The audit log is read in windows: "everything since T", oldest first, by
 // GitHub's own links to the last page. The next window begins where the newest
-// event stood, less the overlap; once a day it begins 24 hours earlier, a
-// sweep. So events that GitHub adds late, behind a place that has been read,
-// are found. What is seen twice, the pipeline drops by its id.
+// event stood, less the overlap; once a day, a sweep, it begins earlier by the
+// lateness and a day. So events that GitHub adds late, behind a place that has
+// been read, are found: one that shows up between two sweeps is in the second's
+// window. What is seen twice, the pipeline drops by its id.
 
 const (
-	sweepEvery = 24 * time.Hour
-	sweepBack  = 24 * time.Hour
+	sweepEvery  = 24 * time.Hour
+	maxLateness = 5 * 24 * time.Hour // with the sweep's day, within the ids that are remembered
 )
 
 // auditCursor is where reading goes on. Times are in ms.
@@ -175,7 +176,7 @@ func (s *session) window(at auditCursor) (auditCursor, url.Values) {
 	case at.Mark == 0:
 		from, at.Sweep = now.Add(-s.since()), now.UnixMilli()
 	case now.Sub(time.UnixMilli(at.Swept)) >= sweepEvery:
-		from, at.Sweep = earlier(time.UnixMilli(at.Mark), now).Add(-max(sweepBack, s.cfg.Audit.Overlap)), now.UnixMilli()
+		from, at.Sweep = earlier(time.UnixMilli(at.Mark), now).Add(-s.cfg.Audit.Lateness-sweepEvery), now.UnixMilli()
 	default:
 		from = time.UnixMilli(at.Mark).Add(-s.cfg.Audit.Overlap)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,8 +87,8 @@ func TestAuditPages(t *testing.T) {
 	}
 }
 
-// Each window begins the overlap before the newest event; once a day 24 hours
-// before. So late events are found.
+// Each window begins the overlap before the newest event; once a day as much
+// earlier as events may be late, and a day. So late events are found.
 func TestAuditWindows(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
@@ -118,7 +119,7 @@ func TestAuditWindows(t *testing.T) {
 	require.Equal(t, newest.Add(-30*time.Minute).Truncate(time.Second), since)
 	v.clock.Advance(time.Minute)
 	c, since = poll(c)
-	require.Equal(t, newest.Add(-24*time.Hour).Truncate(time.Second), since)
+	require.Equal(t, newest.Add(-48*time.Hour).Truncate(time.Second), since)
 	c, since = poll(c)
 	require.Equal(t, newest.Add(-30*time.Minute).Truncate(time.Second), since)
 	// An event from the future moves nothing ahead of the vendor's clock.
@@ -173,7 +174,7 @@ func TestAuditRefusedLink(t *testing.T) {
 	require.True(t, r.whole, "a link that is refused again and again waits for the next poll")
 	asked := v.requests()
 	require.Len(t, asked, 5)
-	require.Equal(t, begin.Add(-48*time.Hour-24*time.Hour), sinceOf(t, asked[2]), "the first sweep was not completed: another")
+	require.Equal(t, begin.Add(-48*time.Hour-48*time.Hour), sinceOf(t, asked[2]), "the first sweep was not completed: another")
 
 	// The next poll comes through.
 	v.json("GET "+nextPage, "["+event("b", begin.Add(-47*time.Hour))+"]")
@@ -263,4 +264,42 @@ func FuzzAuditCursor(f *testing.F) {
 			require.Equal(t, next, again)
 		}
 	})
+}
+
+// Whenever an event shows up, within the lateness, a window that begins later
+// reaches back to it.
+func TestAuditLateEventsAreFoundByASweep(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	var log []time.Time
+	v.handle(auditLog, func(w http.ResponseWriter, r *http.Request) {
+		since, err := time.Parse(time.RFC3339, strings.TrimPrefix(r.URL.Query().Get("phrase"), "created:>="))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		var shown []string
+		for n, at := range log {
+			if !at.Before(since) {
+				shown = append(shown, event(strconv.Itoa(n), at))
+			}
+		}
+		_, _ = io.WriteString(w, "["+strings.Join(shown, ",")+"]")
+	})
+	s := v.open(t)
+	found := map[string]bool{}
+	var c sources.Cursor
+	for range 24 * 4 {
+		v.clock.Advance(time.Hour)
+		log = append(log, v.clock.Now(), v.clock.Now().Add(-23*time.Hour)) // one at once, one late
+		r, err := readAll(s.readActivities(t.Context(), sources.Lane{}, c))
+		require.NoError(t, err)
+		c = r.last.Next
+		for _, id := range eventIDs(r) {
+			found[id] = true
+		}
+	}
+	for n := range 2 * 24 * 2 {
+		require.True(t, found[strconv.Itoa(n)], "event %d", n)
+	}
 }

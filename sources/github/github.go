@@ -68,7 +68,7 @@ var Connector = &sources.Connector{
 		"The audit log API exists with GitHub Enterprise (Cloud or Server) only.",
 		"GitHub keeps web events for 180 days and Git events for 7: an outage longer than that loses Git events.",
 		"Git operations that GitHub does on behalf of its web pages or API (the merge button, say) appear in no audit log.",
-		"GitHub adds events late and gives no bound: each poll looks back audit.overlap, and once a day 24 hours.",
+		"GitHub adds events late and gives no bound: each poll looks back audit.overlap, and once a day audit.lateness and a day; what is added later than that is missed.",
 		"Source addresses appear only when an owner has enabled source IP disclosure.",
 		"There are no sign-ins of personal accounts: only single sign-on responses, and on Enterprise Server sign-ins.",
 		"There is no list of the OAuth apps that members have authorized: apps are the GitHub Apps installed. Authorizations show as activities and, with SAML, as authorized credentials.",
@@ -117,9 +117,10 @@ type Auth struct {
 
 // Audit says what of the audit log is collected.
 type Audit struct {
-	Include string        `key:"include" enum:"all web git" doc:"which events: of the web, of Git, or all"`
-	Since   time.Duration `key:"since" doc:"how far back the first poll goes; GitHub has web events of 180 days and Git events of 7"`
-	Overlap time.Duration `key:"overlap" doc:"how far each poll looks back for events that GitHub added late"`
+	Include  string        `key:"include" enum:"all web git" doc:"which events: of the web, of Git, or all"`
+	Since    time.Duration `key:"since" doc:"how far back the first poll goes; GitHub has web events of 180 days and Git events of 7"`
+	Overlap  time.Duration `key:"overlap" doc:"how far each poll looks back for events that GitHub added late"`
+	Lateness time.Duration `key:"lateness" doc:"how late an event may be added and still be collected: once a day as much of the log, and a day, is read again"`
 }
 
 // Files says what of the repositories is collected.
@@ -138,7 +139,7 @@ const (
 )
 
 func newConfig() *Config {
-	return &Config{BaseURL: defaultAPI, Audit: Audit{Include: "all", Since: webKept, Overlap: 30 * time.Minute}}
+	return &Config{BaseURL: defaultAPI, Audit: Audit{Include: "all", Since: webKept, Overlap: 30 * time.Minute, Lateness: 24 * time.Hour}}
 }
 
 var (
@@ -178,6 +179,9 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 	}
 	if o := c.Audit.Overlap; o < 0 || o > 24*time.Hour {
 		bad("audit.overlap", setting.FormatDuration(o), "a duration from 0s to 24h")
+	}
+	if l := c.Audit.Lateness; l < c.Audit.Overlap || l > maxLateness {
+		bad("audit.lateness", setting.FormatDuration(l), "a duration from audit.overlap to 5d")
 	}
 	slices.SortFunc(errs, func(a, b setting.KeyError) int { return strings.Compare(a.Key, b.Key) })
 	return errs
@@ -341,6 +345,7 @@ func (s *session) Streams() []sources.Stream {
 
 // auditInfo is the audit log's declaration as this instance collects it.
 func (s *session) auditInfo(info sources.StreamInfo) sources.StreamInfo {
+	info.Lateness = s.cfg.Audit.Lateness
 	switch s.cfg.Audit.Include {
 	case "web":
 		info.WholeFor = 0

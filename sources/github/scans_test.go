@@ -554,7 +554,8 @@ func TestConfig(t *testing.T) {
 		"https://host":                 func(c *Config) { c.WebURL = "github.com" },
 		"https://host, and a path":     func(c *Config) { c.GraphQLURL = "https://user:x@github.com" },
 		"a duration from 1h to 3650d":  func(c *Config) { c.Audit.Since = 0 },
-		"a duration from 0s to 24h":    func(c *Config) { c.Audit.Overlap = 25 * time.Hour },
+		"a duration from 0s to 24h":    func(c *Config) { c.Audit.Overlap, c.Audit.Lateness = 25*time.Hour, 25*time.Hour },
+		"from audit.overlap to 5d":     func(c *Config) { c.Audit.Lateness = time.Minute },
 	} {
 		errs := good(change).Validate()
 		if accepted == "" {

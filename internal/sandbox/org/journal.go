@@ -76,9 +76,12 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 	ev.Seen = ev.At
 	if l := &j.log; l.Late > 0 || l.OutOfOrder > 0 || l.Duplicates > 0 {
 		switch d := j.rand.Float64(); {
-		case d < l.Late: // most of them not very late
+		case d < l.Late:
 			d := j.rand.Float64()
-			ev.Seen = ev.At.Add(time.Duration(d * d * float64(l.LateMax))).Truncate(time.Millisecond)
+			if !l.LateEvenly {
+				d *= d
+			}
+			ev.Seen = ev.At.Add(time.Duration(d * float64(l.LateMax))).Truncate(time.Millisecond)
 		case d < l.Late+l.OutOfOrder:
 			ev.Seen = ev.At.Add(time.Duration(j.rand.IntN(20000)) * time.Millisecond)
 		}

@@ -30,6 +30,7 @@ const DefaultEventsPerDay = 8
 type Log struct {
 	Late       float64       // share of the events that are seen late
 	LateMax    time.Duration // by how much at most; 0: one hour
+	LateEvenly bool          // as many very late as a little; else most are a little
 	OutOfOrder float64       // share of the events that are seen up to 20 seconds late, after younger ones
 	Duplicates float64       // share of the events that are shown a second time, up to 10 minutes later
 	Equal      float64       // share of the actions that happen in the same millisecond as the one before

@@ -140,3 +140,20 @@ CREATE TABLE IF NOT EXISTS day_marks (
 CREATE TABLE IF NOT EXISTS past (
   id INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, stream TEXT NOT NULL, status TEXT NOT NULL, data TEXT NOT NULL
 );
+
+-- Governance: what was asked for, and every step of it.
+CREATE TABLE IF NOT EXISTS actions (
+  id TEXT PRIMARY KEY, instance TEXT NOT NULL, action TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL,
+  principal TEXT NOT NULL, state TEXT NOT NULL, open INTEGER NOT NULL, due INTEGER NOT NULL,
+  received INTEGER NOT NULL, started INTEGER NOT NULL, data BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS actions_due ON actions (instance, due) WHERE open;
+CREATE INDEX IF NOT EXISTS actions_target ON actions (instance, kind, target, received);
+CREATE INDEX IF NOT EXISTS actions_received ON actions (received);
+CREATE INDEX IF NOT EXISTS actions_started ON actions (started) WHERE started > 0;
+CREATE INDEX IF NOT EXISTS actions_principal ON actions (principal) WHERE open;
+
+CREATE TABLE IF NOT EXISTS action_entries (
+  seq INTEGER PRIMARY KEY, action_id TEXT NOT NULL, data BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS action_entries_id ON action_entries (action_id, seq);

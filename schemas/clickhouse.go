@@ -115,6 +115,11 @@ func WriteClickHouse(w io.Writer, database string) error {
 			return err
 		}
 	}
+	for _, t := range ControlTables() {
+		if _, err := fmt.Fprintf(w, "\n%s;\n", t.ClickHouseDDL(database)); err != nil {
+			return err
+		}
+	}
 	for _, v := range ClickHouseViews() {
 		if _, err := fmt.Fprintf(w, "\n%s;\n", v.DDL(database)); err != nil {
 			return err

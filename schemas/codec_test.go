@@ -57,7 +57,7 @@ func TestEncodeEveryTable(t *testing.T) {
 	rows := &Rows{
 		Activities: make([]Activity, 9), Accounts: make([]Account, 9), Groups: make([]Group, 9), GroupMembers: make([]GroupMember, 9),
 		Privileges: make([]Privilege, 9), Files: make([]File, 9), FilePermissions: make([]FilePermission, 9), Apps: make([]App, 9),
-		AppGrants: make([]AppGrant, 9), CollectionRuns: make([]CollectionRun, 9),
+		AppGrants: make([]AppGrant, 9), CollectionRuns: make([]CollectionRun, 9), ActionLog: make([]ActionLogRow, 9),
 	}
 	for _, table := range Tables() {
 		require.Equal(t, 9, rows.Len(table))

@@ -43,6 +43,19 @@ func WriteMarkdown(w io.Writer) error {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, typ, strings.ReplaceAll(doc, "|", `\|`))
 		}
 	}
+	for _, t := range ControlTables() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s. Written by people, read by Weir; only in ClickHouse, which adds `db_user` and `received_at`.\n\n| column | type | meaning |\n|---|---|---|\n", t.Name, strings.ToUpper(t.Doc[:1])+t.Doc[1:])
+		for _, c := range t.Columns {
+			typ, doc := string(c.Type), c.Doc
+			if c.Nullable {
+				typ += ", null"
+			}
+			if len(c.Enum) > 0 {
+				doc += ": " + strings.Join(quoted(c.Enum), " ")
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", c.Name, typ, strings.ReplaceAll(doc, "|", `\|`))
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -36,6 +36,7 @@ func TestClickHouseReads(t *testing.T) {
 		Apps:            make([]schemas.App, 2),
 		AppGrants:       make([]schemas.AppGrant, 2),
 		CollectionRuns:  []schemas.CollectionRun{{RunID: "1", StartedAt: at, FinishedAt: at}, {RunID: "2", StartedAt: at, FinishedAt: at, CoveredTo: at}},
+		ActionLog:       []schemas.ActionLogRow{{Seq: 1, At: at}, {Seq: 2, At: at, Diff: []string{"status"}}},
 	}
 	for _, table := range schemas.Tables() {
 		ddl := table.ClickHouseDDL("weir")

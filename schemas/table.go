@@ -71,6 +71,7 @@ type Rows struct {
 	Apps            []App
 	AppGrants       []AppGrant
 	CollectionRuns  []CollectionRun
+	ActionLog       []ActionLogRow
 }
 
 // The order is that of the fields of Rows.
@@ -85,6 +86,7 @@ var tables = []*Table{
 	{Name: "apps", Doc: "OAuth and integration apps registered or installed", Entity: true},
 	{Name: "app_grants", Doc: "tokens, keys and consents issued", Entity: true},
 	{Name: TableCollectionRuns, Doc: "what each stream collected, and which time is complete", DateColumn: "started_at"},
+	{Name: TableActionLog, Doc: "governance: every step in the life of every action, hash-chained", DateColumn: "at"},
 }
 
 // envelope holds the columns that the pipeline, not the connector, fills.
@@ -151,7 +153,11 @@ func columnsOf(row reflect.Type, base uintptr) (out []Column) {
 			out = append(out, columnsOf(f.Type, base+f.Offset)...)
 			continue
 		}
-		name, options, _ := strings.Cut(f.Tag.Get("col"), ",")
+		tag, ok := f.Tag.Lookup("col")
+		if !ok {
+			continue // of control rows: what ClickHouse fills
+		}
+		name, options, _ := strings.Cut(tag, ",")
 		c := Column{Name: name, Doc: f.Tag.Get("doc"), offset: base + f.Offset}
 		if e := f.Tag.Get("enum"); e != "" {
 			c.Enum = strings.Fields(e)

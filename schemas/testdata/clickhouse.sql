@@ -376,6 +376,79 @@ PARTITION BY toYYYYMM(started_at)
 ORDER BY (instance, stream, started_at, run_id)
 SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
+CREATE TABLE IF NOT EXISTS `weir`.`action_log` (
+    `app` LowCardinality(String),
+    `instance` LowCardinality(String),
+    `tenant` LowCardinality(String),
+    `observed_at` DateTime64(3, 'UTC'),
+    `version` Int64,
+    `batch_id` String,
+    `chain` LowCardinality(String),
+    `seq` Int64,
+    `at` DateTime64(3, 'UTC'),
+    `action_id` String,
+    `event` LowCardinality(String),
+    `state` LowCardinality(String),
+    `detail` String,
+    `action` LowCardinality(String),
+    `target_kind` LowCardinality(String),
+    `target_id` String,
+    `target_name` String,
+    `step` String,
+    `ref` String,
+    `principal` LowCardinality(String),
+    `db_user` LowCardinality(String),
+    `via` LowCardinality(String),
+    `request_hash` String,
+    `plan_hash` String,
+    `diff` Array(String),
+    `limits` Array(String),
+    `dry_run` Nullable(Bool),
+    `reason` String,
+    `change_ref` String,
+    `prev_hash` String,
+    `hash` String,
+    `delivered_at` DateTime64(3, 'UTC') DEFAULT now64(3),
+    INDEX batch_id_minmax batch_id TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(at)
+ORDER BY (instance, chain, seq, version)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
+
+CREATE TABLE IF NOT EXISTS `weir`.`actions` (
+    `id` String,
+    `instance` LowCardinality(String),
+    `action` LowCardinality(String),
+    `target_kind` LowCardinality(String),
+    `target_id` String,
+    `params` String,
+    `reason` String,
+    `change_ref` String,
+    `requested_by` String,
+    `not_before` Nullable(DateTime64(3, 'UTC')),
+    `not_after` Nullable(DateTime64(3, 'UTC')),
+    `dry_run` Nullable(Bool),
+    `db_user` LowCardinality(String) MATERIALIZED currentUser(),
+    `received_at` DateTime64(3, 'UTC') MATERIALIZED now64(3)
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(received_at)
+ORDER BY (received_at, id);
+
+CREATE TABLE IF NOT EXISTS `weir`.`action_approvals` (
+    `action_id` String,
+    `request_hash` String,
+    `plan_hash` String,
+    `decision` LowCardinality(String),
+    `reason` String,
+    `db_user` LowCardinality(String) MATERIALIZED currentUser(),
+    `received_at` DateTime64(3, 'UTC') MATERIALIZED now64(3)
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(received_at)
+ORDER BY (received_at, action_id);
+
 CREATE OR REPLACE VIEW `weir`.`accounts` AS
 SELECT
     r.`app` AS `app`,

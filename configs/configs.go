@@ -41,12 +41,13 @@ const maxFile = 1 << 20
 
 // Config is a valid configuration.
 type Config struct {
-	Path      string
-	SHA256    string // of the file
-	Agent     Agent
-	Sinks     []Sink     // by name
-	Instances []Instance // by name
-	secrets   []reference
+	Path       string
+	SHA256     string // of the file
+	Agent      Agent
+	Governance Governance
+	Sinks      []Sink     // by name
+	Instances  []Instance // by name
+	secrets    []reference
 }
 
 // Agent is the `agent:` section.
@@ -138,9 +139,13 @@ type Common struct {
 	Proxy     string        `key:"proxy" example:"http://proxy.acme.example:3128" doc:"proxy of requests to the app: http, https, socks5 or socks5h; without it, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY"`
 	ProxyAuth secret.Secret `key:"proxy_auth" doc:"the proxy's user:password"`
 	CAFile    string        `key:"ca_file" example:"/etc/weir/ca.pem" doc:"PEM file of certificate authorities to trust beside the system's, such as that of a proxy that looks into TLS"`
+
+	Governance Governed `key:"governance" doc:"what may be changed at the vendor, see docs/governance.md"`
 }
 
-func newCommon() Common { return Common{Enabled: true, Parallel: 4, Raw: "keep"} }
+func newCommon() Common {
+	return Common{Enabled: true, Parallel: 4, Raw: "keep", Governance: newGoverned()}
+}
 
 // Validate implements setting.Struct.
 func (c *Common) Validate() (errs []setting.KeyError) {
@@ -157,7 +162,7 @@ func (c *Common) Validate() (errs []setting.KeyError) {
 	if c.CAFile != "" && !filepath.IsAbs(c.CAFile) {
 		errs = append(errs, setting.KeyError{Key: "ca_file", Found: c.CAFile, Accepted: "an absolute path"})
 	}
-	return errs
+	return append(errs, c.Governance.Validate()...)
 }
 
 func validProxy(s string) bool {
@@ -251,7 +256,7 @@ func parse(path string, data []byte, env []string, apps []*sources.Connector, dr
 		}
 	}
 	sum := sha256.Sum256(data)
-	cfg := &Config{Path: path, SHA256: hex.EncodeToString(sum[:]), Agent: newAgent()}
+	cfg := &Config{Path: path, SHA256: hex.EncodeToString(sum[:]), Agent: newAgent(), Governance: newGovernance()}
 	d.config(cfg, k.Raw(), apps, drivers)
 	if len(d.errs) > 0 {
 		return nil, d.errs.sorted()
@@ -291,7 +296,8 @@ func (d *decoder) config(cfg *Config, top map[string]any, apps []*sources.Connec
 			d.secrets = d.secrets[:before] // they need not resolve
 		}
 	}
-	d.unknown("", top, []string{"agent", "sinks", "instances"})
+	d.governance(&cfg.Governance, top, cfg.Instances, cfg.Sinks)
+	d.unknown("", top, []string{"agent", "sinks", "instances", "governance"})
 	cfg.secrets = d.secrets
 }
 

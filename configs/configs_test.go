@@ -54,6 +54,7 @@ func TestLoad(t *testing.T) {
 			DataDir: "/srv/weir", SpoolLimit: 1 << 40, MaxMemory: 256 << 20, DrainTimeout: 90 * time.Second,
 			LogLevel: "debug", LogFormat: "json",
 		},
+		Governance: newGovernance(),
 		Sinks: []Sink{
 			{"lake", fakeDrivers[0], &filesConfig{"/srv/lake", sinks.Batching{TargetSize: 64 << 20, MaxDelay: time.Minute, LateDelay: 36 * time.Hour}}},
 			{"lake-copy", fakeDrivers[0], &filesConfig{"/srv/copy", batching}},
@@ -61,7 +62,7 @@ func TestLoad(t *testing.T) {
 		},
 		Instances: []Instance{
 			{
-				Name: "acme", Connector: fakeConnector, Common: Common{Enabled: true, Parallel: 16, Raw: "drop"},
+				Name: "acme", Connector: fakeConnector, Common: Common{Enabled: true, Parallel: 16, Raw: "drop", Governance: newGoverned()},
 				Config: &fakeApp{
 					Trail: trail, Org: "0123",
 					Auth: &fakeAuth{ClientID: "weir", ClientSecret: secret.New("${env:CLIENT_SECRET}")},
@@ -70,7 +71,7 @@ func TestLoad(t *testing.T) {
 			},
 			{Name: "empty_sections", Connector: fakeConnector, Common: newCommon(), Config: &fakeApp{Trail: trail}, Streams: standard},
 			{
-				Name: "merged", Connector: fakeConnector, Common: Common{Parallel: 4, Raw: "keep"},
+				Name: "merged", Connector: fakeConnector, Common: Common{Parallel: 4, Raw: "keep", Governance: newGoverned()},
 				Config:  &fakeApp{Trail: other, Auth: &fakeAuth{ClientID: "weir", ClientSecret: secret.New("not-a-reference")}},
 				Streams: standard,
 			},

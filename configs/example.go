@@ -72,7 +72,11 @@ func WriteExample(w io.Writer, apps []*sources.Connector, drivers []*sinks.Drive
 		e.line(1, "acme-"+c.App+":", false)
 		e.line(2, "app: "+c.App, false)
 		e.fields(c.App, 2, defaultsOf(c.Config()), false)
-		e.fields(c.App, 2, reflect.ValueOf(newCommon()), false)
+		common := newCommon()
+		if len(c.Actions) > 0 {
+			common.Governance.Allow = []string{string(c.Actions[0].Action)}
+		}
+		e.fields(c.App, 2, reflect.ValueOf(common), false)
 		e.line(2, "streams:", true)
 		for _, s := range c.Streams {
 			e.comment(3, s.Doc)
@@ -80,6 +84,13 @@ func WriteExample(w io.Writer, apps []*sources.Connector, drivers []*sinks.Drive
 			e.fields(c.App, 4, reflect.ValueOf(StreamSettings{Enabled: true, Every: s.Every, FullEvery: s.FullEvery}), true)
 		}
 	}
+	e.line(0, "", false)
+	e.comment(0, "what may be changed at the vendors, by whom; see docs/governance.md")
+	e.line(0, "#governance:", false)
+	e.fields("governance", 1, reflect.ValueOf(newGovernance()), true)
+	e.line(1, "#principals:", false)
+	e.line(2, "#alice:", false)
+	e.fields("principal", 3, reflect.ValueOf(Principal{}), true)
 	if e.err != nil {
 		return e.err
 	}

@@ -122,7 +122,7 @@ instances: {acme: {app: aws, cloudtrail: {url: "file:///logs", bucket_owner: 111
 // the sink's type.
 func TestKeysDoNotCollide(t *testing.T) {
 	t.Parallel()
-	common := append(keys(reflect.TypeFor[configs.Common]()), "app", "streams", "governance")
+	common := append(keys(reflect.TypeFor[configs.Common]()), "app", "streams")
 	apps, types := map[string]bool{}, map[string]bool{}
 	for _, a := range sourceregistry.All {
 		require.False(t, apps[a.App], "two connectors are called %s", a.App)

@@ -47,6 +47,13 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 	agent := section(reflect.ValueOf(newAgent()))
 	agent.Description = "the agent itself"
 
+	governance := section(reflect.ValueOf(newGovernance()))
+	governance.Description = "what may be changed at the vendors, and by whom"
+	governance.Properties["principals"] = &schema{
+		Type: []string{"object", "null"}, Description: "who may ask and approve, by name",
+		PropertyNames: &schema{Pattern: namePattern}, AdditionalProperties: section(reflect.ValueOf(Principal{})),
+	}
+
 	var types, names []string
 	for _, d := range drivers {
 		types = append(types, d.Type)
@@ -80,9 +87,10 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 	top := &schema{
 		Schema: "http://json-schema.org/draft-07/schema#", Title: "Weir's configuration", Type: "object",
 		Properties: map[string]*schema{
-			"agent":     agent,
-			"sinks":     entries("where to deliver, by name", "type", "sink-", types),
-			"instances": entries("what to collect from, by name", "app", "app-", names),
+			"agent":      agent,
+			"governance": governance,
+			"sinks":      entries("where to deliver, by name", "type", "sink-", types),
+			"instances":  entries("what to collect from, by name", "app", "app-", names),
 		},
 		Required: []string{"sinks", "instances"}, AdditionalProperties: false, Definitions: defs,
 	}

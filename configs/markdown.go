@@ -16,6 +16,9 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	var b bytes.Buffer
 	b.WriteString("### agent\n\n")
 	table(&b, row{}, reflect.ValueOf(newAgent()))
+	b.WriteString("\n### governance\n\n")
+	table(&b, row{}, reflect.ValueOf(newGovernance()))
+	rows(&b, "principals.<name>", reflect.ValueOf(Principal{}))
 	for _, d := range drivers {
 		fmt.Fprintf(&b, "\n### sinks: `type: %s`\n\n%s.\n\n", d.Type, capital(d.Doc))
 		table(&b, row{"type", "text", "required", "`" + d.Type + "`"}, defaultsOf(d.Config()))

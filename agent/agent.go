@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"weir/agent/govern"
 	"weir/configs"
 	"weir/internal/buildinfo"
 	"weir/internal/fault"
@@ -59,6 +60,9 @@ type Agent struct {
 	metrics  *prometheus.Registry
 	http     *httpMetrics
 	streams  []*StreamStatus
+
+	control    sinks.Control  // where governance's control tables are; nil: nowhere
+	governance *govern.Runner // nil: off
 }
 
 // StreamStatus is how one stream fares.
@@ -138,6 +142,9 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 		return nil, errors.Join(err, closeAll(po.Sinks))
 	}
 	a.Pipeline = p
+	if a.control, err = controlOf(po.Sinks, cfg.Governance.Control); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	for _, inst := range cfg.Instances {
 		if !inst.Enabled {
 			continue
@@ -176,7 +183,7 @@ func closeAll(opened []pipeline.SinkOptions) error {
 // filledTables are the tables that the configured instances may fill, in the
 // order of their declaration.
 func filledTables(instances []configs.Instance) (out []*schemas.Table) {
-	filled := map[string]bool{schemas.TableCollectionRuns: true}
+	filled := map[string]bool{schemas.TableCollectionRuns: true, schemas.TableActionLog: true}
 	for _, inst := range instances {
 		for _, s := range inst.Connector.Streams {
 			for _, t := range s.Tables {
@@ -205,6 +212,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, a.Pipeline.Close())
 	}
+	if a.governance, err = a.newGovernance(ctx); err != nil {
+		return errors.Join(err, a.Pipeline.Close())
+	}
 	stopAdmin, err := a.serveAdmin()
 	if err != nil {
 		return errors.Join(err, a.Pipeline.Close())
@@ -221,6 +231,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	collect, stop := context.WithCancelCause(ctx)
 	defer context.AfterFunc(a.Pipeline.Failure(), func() { stop(context.Cause(a.Pipeline.Failure())) })()
 	var wg sync.WaitGroup
+	if a.governance != nil {
+		wg.Go(func() { a.governance.Run(collect) })
+	}
 	for i, inst := range a.Config.Instances {
 		if inst.Enabled {
 			wg.Go(func() {

@@ -73,9 +73,16 @@ func (a *Agent) serveControl() (stop func() error, err error) {
 	mux.HandleFunc("POST /deadletter", a.actOnDead)
 	mux.HandleFunc("POST /sinks", a.commandSink)
 	mux.HandleFunc("POST /hold", a.hold)
+	a.serveActions(mux)
 	srv := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: controlTime,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if uid, err := peer(c); err == nil {
+				ctx = context.WithValue(ctx, peerKey{}, uid)
+			}
+			return ctx
+		},
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ownOnly{l, a.Log}) }()

@@ -44,6 +44,7 @@ type commands struct {
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
 	Ledger     ledgerCmd     `cmd:"" help:"Tell whether anything is missing, and which days are complete."`
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
+	Actions    actionsCmd    `cmd:"" help:"Ask for, approve, look at and take back changes at vendors."`
 	Backfill   backfillCmd   `cmd:"" help:"Collect a stretch of a stream's past: weir backfill INSTANCE --stream S --from T. Also list, stop, resume, drop."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at what could not be taken, take it up again, or give it up."`
 	Sinks      sinksCmd      `cmd:"" help:"Look at sinks, bring them what they lack, or give up what they are owed."`

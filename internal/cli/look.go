@@ -131,10 +131,16 @@ type schemaCmd struct {
 
 type schemaDDLCmd struct {
 	Database string `default:"weir" help:"Database (${default})."`
+	Grants   bool   `help:"Print the roles of governance and what they may do, instead of the tables."`
 }
 
 // Run implements the command.
-func (r *schemaDDLCmd) Run(c *console) error { return schemas.WriteClickHouse(c.out, r.Database) }
+func (r *schemaDDLCmd) Run(c *console) error {
+	if r.Grants {
+		return schemas.WriteClickHouseGrants(c.out, r.Database)
+	}
+	return schemas.WriteClickHouse(c.out, r.Database)
+}
 
 type schemaJSONCmd struct{}
 

@@ -78,7 +78,36 @@ func build(t testing.TB) string {
 // killed when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return start(t, func(string) {})
+}
+
+// StartWithUsers is Start with further users, without passwords, each with what
+// it is granted: "GRANT SELECT ON weir.t", without TO.
+func StartWithUsers(t testing.TB, grants map[string][]string) *Server {
+	t.Helper()
+	const any = "<password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>"
+	var b strings.Builder
+	b.WriteString("<clickhouse><profiles><default/></profiles><quotas><default/></quotas><users><default>" + any + "</default>")
+	for user, queries := range grants {
+		fmt.Fprintf(&b, "<%s>%s<grants>", user, any)
+		for _, q := range queries {
+			fmt.Fprintf(&b, "<query>%s</query>", q)
+		}
+		fmt.Fprintf(&b, "</grants></%s>", user)
+	}
+	b.WriteString("</users></clickhouse>")
+	return start(t, func(dir string) {
+		users := filepath.Join(dir, "users.xml")
+		require.NoError(t, os.WriteFile(users, []byte(b.String()), 0o600))
+		config := "<clickhouse><users_config>" + users + "</users_config></clickhouse>"
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "config.xml"), []byte(config), 0o600))
+	})
+}
+
+func start(t testing.TB, prepare func(dir string)) *Server {
+	t.Helper()
 	s := &Server{lib: Library(t), bin: build(t), dir: t.TempDir(), HTTP: freePort(t), TCP: freePort(t)}
+	prepare(s.dir)
 	t.Cleanup(s.Kill)
 	s.Restart(t)
 	s.Query(t, "CREATE DATABASE IF NOT EXISTS weir")

@@ -407,7 +407,7 @@ func quoted(s string) string {
 // pollState is how far the control tables have been read.
 type pollState struct {
 	Requests, Approvals schemas.Time            // the newest received_at seen
-	Full                map[string]schemas.Time // by principal: what came up to then without a row of its own was rejected in one
+	Full                map[string]schemas.Time // by reason and principal: what came up to then was rejected in one row
 	Seen                map[string]schemas.Time // decisions taken in, by hash
 }
 
@@ -495,17 +495,19 @@ func (r *Runner) takeIn(ctx context.Context, row schemas.ActionRow, overflow map
 		return err
 	}
 	if !known {
-		if row.ReceivedAt <= r.poll.Full[by.name()] {
-			return nil
-		}
-		open, err := r.o.Store.ActionsOpen(ctx, by.name())
+		why, err := r.unanswered(ctx, row, by)
 		if err != nil {
 			return err
 		}
-		// Rows of nobody known, and those without an id, could fill the log.
-		if by.Principal == "" || !validID(row.ID) || open >= int64(r.config.MaxPending) {
-			overflow[by.name()]++
+		if why != "" {
+			group := why + ": " + quoted(by.name())
+			if row.ReceivedAt > r.poll.Full[group] {
+				overflow[group]++
+			}
 			return nil
+		}
+		if row.ReceivedAt <= r.poll.Full[fullQueue+": "+quoted(by.name())] {
+			return nil // rejected when the queue was full
 		}
 	}
 	_, err = r.Submit(ctx, row, by)
@@ -515,14 +517,37 @@ func (r *Runner) takeIn(ctx context.Context, row schemas.ActionRow, overflow map
 	return err
 }
 
+const fullQueue = "too many open requests"
+
+// unanswered says why a new row gets no row of its own in the log, which it
+// could fill; "" when it does.
+func (r *Runner) unanswered(ctx context.Context, row schemas.ActionRow, by Caller) (string, error) {
+	switch {
+	case by.Principal == "":
+		return "no principal of the configuration", nil
+	case !validID(row.ID):
+		return "an id that is none", nil
+	}
+	open, err := r.o.Store.ActionsOpen(ctx, by.name())
+	if err == nil && open >= int64(r.config.MaxPending) {
+		return fullQueue, nil
+	}
+	return "", err
+}
+
 // polled remembers how far the control tables have been read, and tells of the
 // rows rejected together.
 func (r *Runner) polled(ctx context.Context, requests, approvals schemas.Time, overflow map[string]int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.poll.Requests, r.poll.Approvals = max(r.poll.Requests, requests), max(r.poll.Approvals, approvals)
-	for name := range overflow {
-		r.poll.Full[name] = requests
+	for group := range overflow {
+		r.poll.Full[group] = requests
+	}
+	for group, at := range r.poll.Full {
+		if instant(at).Add(r.config.MaxAge).Before(r.o.Clock.Now()) {
+			delete(r.poll.Full, group) // older rows are not read any more
+		}
 	}
 	old := r.poll.Approvals - schemas.Time(2*lookBack.Milliseconds())
 	for hash, at := range r.poll.Seen {
@@ -530,12 +555,10 @@ func (r *Runner) polled(ctx context.Context, requests, approvals schemas.Time, o
 			delete(r.poll.Seen, hash)
 		}
 	}
-	for name, n := range overflow {
-		if err := r.commit(ctx, nil, event{
-			Event:  "rejected",
-			Detail: fmt.Sprintf("%d requests of %s up to %s: no principal, no valid id, or more open requests than %d", n, quoted(name), instant(requests).Format(time.RFC3339Nano), r.config.MaxPending),
-			by:     Caller{DBUser: text(name), Via: r.config.Control},
-		}); err != nil {
+	for group, n := range overflow {
+		e := event{Event: "rejected", by: Caller{Via: r.config.Control}}
+		e.Detail = fmt.Sprintf("%d requests up to %s: %s", n, instant(requests).Format(time.RFC3339Nano), group)
+		if err := r.commit(ctx, nil, e); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ type Principal struct {
 	Name   string
 	DBUser string   `key:"db_user" example:"alice" doc:"the ClickHouse user that is this principal"`
 	UID    string   `key:"uid" example:"0" doc:"the user id, at the control socket, that is this principal"`
-	May    []string `key:"may" example:"[request]" doc:"request, approve, or one action of them: request:revoke_key, approve:suspend_user"`
+	May    []string `key:"may" example:"[request]" doc:"request, approve, or one action of them: request/revoke_key, approve/suspend_user"`
 }
 
 // Governed is what an instance's `governance:` section says.
@@ -93,7 +93,7 @@ func (g *Governance) Validate() (errs []setting.KeyError) {
 
 const maxCap = 1_000_000
 
-var validMay = regexp.MustCompile(`^(request|approve)(:[a-z_]+)?$`)
+var validMay = regexp.MustCompile(`^(request|approve)(/[a-z_]+)?$`)
 
 // Validate implements setting.Struct.
 func (p *Principal) Validate() (errs []setting.KeyError) {
@@ -104,9 +104,9 @@ func (p *Principal) Validate() (errs []setting.KeyError) {
 		errs = append(errs, setting.KeyError{Key: "uid", Found: p.UID, Accepted: "a user's number"})
 	}
 	for _, m := range p.May {
-		_, word, of := strings.Cut(m, ":")
+		_, word, of := strings.Cut(m, "/")
 		if !validMay.MatchString(m) || of && !slices.ContainsFunc(sources.ActionWords(), func(w sources.ActionWord) bool { return string(w.Action) == word }) {
-			errs = append(errs, setting.KeyError{Key: "may", Found: m, Accepted: "request or approve, alone or with : and an action"})
+			errs = append(errs, setting.KeyError{Key: "may", Found: m, Accepted: "request or approve, alone or with / and an action"})
 		}
 	}
 	return errs
@@ -115,7 +115,7 @@ func (p *Principal) Validate() (errs []setting.KeyError) {
 // Allowed reports whether a principal may do something ("request", "approve")
 // with an action.
 func (p *Principal) Allowed(what, action string) bool {
-	return slices.Contains(p.May, what) || slices.Contains(p.May, what+":"+action)
+	return slices.Contains(p.May, what) || slices.Contains(p.May, what+"/"+action)
 }
 
 var protectWords = []string{"id", "email", "login", "name", "group", "role"}

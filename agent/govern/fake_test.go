@@ -156,7 +156,7 @@ func newBench(t *testing.T, change ...func(*configs.Config)) *bench {
 				Principals: []configs.Principal{
 					{Name: "alice", UID: "1", DBUser: "alice", May: []string{"request", "approve"}},
 					{Name: "bob", UID: "2", DBUser: "bob", May: []string{"approve"}},
-					{Name: "carol", UID: "3", May: []string{"request:revoke_key"}},
+					{Name: "carol", UID: "3", May: []string{"request/revoke_key"}},
 				},
 			},
 			Instances: []configs.Instance{{Name: "acme", Connector: connector, Common: configs.Common{Enabled: true, Governance: configs.Governed{

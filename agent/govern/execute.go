@@ -151,6 +151,7 @@ func (r *Runner) failed(ctx context.Context, a *Action, what string, err error) 
 		return r.end(ctx, a, Rejected, why)
 	case fault.Permanent, fault.Forbidden, fault.NotLicensed:
 		return r.end(ctx, a, Failed, why)
+	case fault.Transient, fault.Auth, fault.Expired: // credentials can be renewed
 	}
 	a.Fails++
 	return r.wait(ctx, a, max(backoff(a.Fails), fault.RetryAfter(err)), why)

@@ -34,7 +34,6 @@ type vendor struct {
 	check   func(step string) (sources.Outcome, error)                     // scripted; nil: the truth
 	crash   func()                                                         // called within Do, after the effect
 	planErr error
-	lost    bool // the vendor does not know the target
 }
 
 type args struct{ ID, To string }

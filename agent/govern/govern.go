@@ -25,12 +25,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jonboulle/clockwork"
 
 	"weir/configs"
+	"weir/internal/fault"
 	"weir/pipeline"
 	"weir/schemas"
 	"weir/sinks"
@@ -116,7 +118,9 @@ func New(ctx context.Context, o Options) (*Runner, error) {
 	}
 	if why != "" {
 		r.paused = why
-		return r, r.commit(ctx, nil, event{Event: "paused", Detail: why}, setPaused(why))
+		if err := r.commit(ctx, nil, event{Event: "paused", Detail: why}, setPaused(why)); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -212,8 +216,13 @@ func (r *Runner) Pause(ctx context.Context, by Caller, why string) error {
 	return nil
 }
 
-// Resume lets execution go on.
+// Resume lets execution go on. Only who may approve something may say so; the
+// error is else of class BadData.
 func (r *Runner) Resume(ctx context.Context, by Caller, why string) error {
+	p := r.principal(by.Principal)
+	if p == nil || !slices.ContainsFunc(p.May, func(m string) bool { return strings.HasPrefix(m, "approve") }) {
+		return fault.New(fault.BadData, "%s may approve nothing, and not resume", quoted(by.name()))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.commit(ctx, nil, event{Event: "resumed", Reason: why, by: by}, setPaused(resumed)); err != nil {

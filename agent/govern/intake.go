@@ -304,11 +304,10 @@ func (r *Runner) Decide(ctx context.Context, d schemas.ApprovalRow, by Caller) (
 		return nil, fault.New(fault.BadData, "there is no action %s", quoted(d.ActionID))
 	}
 	why := r.decide(a, d, by)
-	if why == nil {
-		a.Decisions++
-	} else {
+	if why != nil {
 		return a, orError(r.commit(ctx, a, event{Event: "decision_ignored", Detail: why.Error(), Reason: d.Reason, by: by}), why)
 	}
+	a.Decisions++
 	return a, r.commit(ctx, a, event{Event: map[string]string{"approve": "approval", "reject": "rejected", "cancel": "cancelled"}[d.Decision], Detail: a.Note, Reason: d.Reason, by: by})
 }
 

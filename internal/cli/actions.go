@@ -131,8 +131,8 @@ func (r *actionsUndoCmd) Run(c *console) error {
 type actionsApproveCmd struct {
 	configFlag
 	ID      string `arg:"" help:"Id of the action."`
-	Request string `required:"" placeholder:"HASH" help:"Hash of the request that you have read (weir actions show)."`
-	Plan    string `required:"" placeholder:"HASH" help:"Hash of the plan that you have read."`
+	Request string `required:"true" placeholder:"HASH" help:"Hash of the request that you have read (weir actions show)."`
+	Plan    string `required:"true" placeholder:"HASH" help:"Hash of the plan that you have read."`
 	Reason  string `placeholder:"TEXT" help:"Why."`
 }
 

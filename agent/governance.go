@@ -174,7 +174,7 @@ func TellActions(ctx context.Context, dataDir, what string, body any) (answer Ac
 	if err != nil {
 		return answer, err
 	}
-	got, err := exchange(ctx, dataDir, "/actions/"+what, data)
+	got, err := ask(ctx, dataDir, "/actions/"+what, data)
 	if err != nil {
 		return answer, err
 	}

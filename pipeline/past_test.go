@@ -88,13 +88,13 @@ func (f *fakeLog) stream() sources.Stream {
 			return func(yield func(*sources.Page, error) bool) {
 				span, past := strings.CutPrefix(l.ID, sources.PastLane)
 				if !past {
-					from := f.since
+					from, since := f.since, schemas.Time(f.since.UnixMilli())
 					if ms, err := strconv.ParseInt(string(c), 10, 64); err == nil {
-						from = time.UnixMilli(ms)
+						from, since = time.UnixMilli(ms), 0
 					}
 					now := f.clock.Now()
 					events := f.between(from, now)
-					yield(&sources.Page{Rows: pageOf(events), Next: sources.Cursor(fmt.Sprint(now.UnixMilli())), Watermark: schemas.Time(now.UnixMilli())}, nil)
+					yield(&sources.Page{Rows: pageOf(events), Next: sources.Cursor(fmt.Sprint(now.UnixMilli())), Since: since, Watermark: schemas.Time(now.UnixMilli())}, nil)
 					return
 				}
 				var a, b int64
@@ -353,7 +353,7 @@ func TestBackfillIsTold(t *testing.T) {
 	stop()
 	require.ErrorIs(t, <-done, context.Canceled)
 	s.close()
-	s.exact(task.Span)
+	s.exact(Span{task.Span.From.Add(pastDay), task.Span.To}) // its first hours have gone meanwhile
 }
 
 // A hole is collected again by itself; while it cannot be, it waits longer each
@@ -371,7 +371,10 @@ func TestRepair(t *testing.T) {
 		return nil
 	}
 	require.NoError(t, s.p.committer.update(t.Context(), func(tx Tx) error {
-		return errors.Join(tx.Cover(testStream, Span{Beginning, hole.From}, pastStart), tx.Cover(testStream, Span{hole.To, pastStart.Add(-time.Hour)}, pastStart))
+		return errors.Join(
+			tx.Cover(testStream, Span{pastStart.Add(-300 * pastDay), pastStart.Add(-299 * pastDay)}, pastStart), // of a backfill: what follows is no hole
+			tx.Cover(testStream, Span{pastStart.Add(-10 * pastDay), hole.From}, pastStart), tx.Cover(testStream, Span{hole.To, pastStart.Add(-time.Hour)}, pastStart),
+			tx.Hole(testStream, Hole{Span: hole, Class: ClassExpired, Reason: "a test", State: HoleOpen}, pastStart.Add(-time.Hour)))
 	}))
 	r := s.run(true)
 	asked := func() int {

@@ -97,26 +97,33 @@ func (b *pastRun) sweep(ctx context.Context, tasks []PastTask, age time.Duration
 	return &t, err
 }
 
-// repairs makes tasks of the spans that the ledger wants collected again.
+// repairs makes tasks of the holes that the ledger wants collected again. What
+// lies between a backfill of long ago and the stream's beginning is no hole:
+// nobody has asked for it.
 func (b *pastRun) repairs(ctx context.Context, tasks []PastTask, now time.Time) (added []PastTask, err error) {
 	r := b.r
-	owed, err := Owed(ctx, r.p.state, r.ID, r.Stream.Info.Retention, now)
-	if err != nil || len(owed) == 0 {
+	holes, err := r.p.state.Holes(ctx, r.ID)
+	if err != nil || !slices.ContainsFunc(holes, Hole.Missing) {
 		return nil, err
 	}
-	var busy []Span
+	owed, err := Owed(ctx, r.p.state, r.ID, r.Stream.Info.Retention, now)
+	if err != nil {
+		return nil, err
+	}
+	var missing, busy []Span
+	for _, h := range holes {
+		if h.Missing() {
+			missing = append(missing, h.Span)
+		}
+	}
 	for _, t := range tasks {
 		if t.Mode == PastRepair || t.Mode == PastBackfill && t.Status == PastOpen {
 			busy = append(busy, Span{From: t.Span.From, To: t.Left})
 		}
 	}
-	owed = Subtract(owed, busy)
-	holes, err := r.p.state.Holes(ctx, r.ID)
-	if err != nil || len(owed) == 0 {
-		return nil, err
-	}
-	if len(owed) > maxPastTasks {
-		owed = owed[len(owed)-maxPastTasks:]
+	owed = Subtract(Intersect(owed, missing), busy)
+	if owed = owed[max(0, len(owed)-maxPastTasks):]; len(owed) == 0 {
+		return nil, nil
 	}
 	err = r.p.committer.update(ctx, func(tx Tx) error {
 		added = added[:0]
@@ -140,29 +147,17 @@ func (b *pastRun) repairs(ctx context.Context, tasks []PastTask, now time.Time) 
 	return added, err
 }
 
-// reopen has the holes that a repair could not close wait for the next. A span
-// of it without any becomes one, so that it waits too.
+// reopen has the holes that a repair could not close wait for the next.
 func reopen(tx Tx, t *PastTask, holes []Hole, now time.Time) error {
-	known := false
 	for _, h := range holes {
-		if !h.Overlaps(t.Span) || !h.Missing() {
-			continue
-		}
-		known = true
-		if h.State == HoleClosing {
+		if h.State == HoleClosing && h.Overlaps(t.Span) {
 			h.State = HoleOpen
 			if err := tx.Hole(t.StreamID, h, now); err != nil {
 				return err
 			}
 		}
 	}
-	if known || t.Parked == 0 {
-		return nil
-	}
-	return tx.Hole(t.StreamID, Hole{
-		Span: t.Span, Class: string(fault.BadData), Reason: fmt.Sprintf("%d of the objects that hold it cannot be read", t.Parked), State: HoleOpen,
-		Since: now, Tries: 1, Tried: now,
-	}, now)
+	return nil
 }
 
 // tidy forgets backfills that were done long ago.

@@ -135,6 +135,7 @@ CREATE TABLE IF NOT EXISTS day_marks (
   sink TEXT NOT NULL, dt TEXT NOT NULL, hash INTEGER NOT NULL,
   PRIMARY KEY (sink, dt)
 ) WITHOUT ROWID;
+
 -- Stretches of the past that are to be read. Their lanes and listings are kept
 -- under the stream's name, "/past/" and id.
 CREATE TABLE IF NOT EXISTS past (

@@ -16,7 +16,7 @@ import (
 // connectorPage is the generated part of a connector's page.
 func connectorPage(c *sources.Connector) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString("## Streams\n\n| stream | fills | polled every | late by at most | what |\n|---|---|---|---|---|\n")
+	b.WriteString("## Streams\n\n| stream | fills | polled every | late by at most | looks back | what |\n|---|---|---|---|---|---|\n")
 	for _, s := range c.Streams {
 		every := setting.FormatDuration(s.Every)
 		if s.FullEvery > 0 {
@@ -29,7 +29,7 @@ func connectorPage(c *sources.Connector) ([]byte, error) {
 		if s.Shape == sources.Log {
 			late = duration(s.Lateness)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.Name, code(s.Tables), every, late, cell(s.Doc))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", s.Name, code(s.Tables), every, late, lookBack(s), cell(s.Doc))
 	}
 	if len(c.Capabilities) > 0 {
 		b.WriteString("\n## Rights to grant\n\n`weir check --connect` tries each and says which is missing. A missing one disables its stream alone.\n\n| capability | what works with it | grant | where | edition |\n|---|---|---|---|---|\n")
@@ -82,7 +82,35 @@ func matrix(apps []*sources.Connector) []byte {
 		}
 		b.WriteString("\n")
 	}
+	b.WriteString("\nWhat `weir backfill` can collect of the past ([backfill](../backfill.md)):\n\n| app | stream | how far back | what comes late |\n|---|---|---|---|\n")
+	for _, c := range apps {
+		for _, s := range c.Streams {
+			if s.Shape != sources.Log {
+				continue
+			}
+			late := "windows are read again, see `sweep`"
+			if s.ShowsLate {
+				late = "reading on brings it"
+			} else if !s.Back {
+				late = "only what the connector itself reads again"
+			}
+			fmt.Fprintf(&b, "| [%s](%s.md) | `%s` | %s | %s |\n", c.Title, c.App, s.Name, lookBack(s), late)
+		}
+	}
 	return b.Bytes()
+}
+
+// lookBack is how far back a stream can be backfilled.
+func lookBack(s sources.StreamInfo) string {
+	switch {
+	case !s.Back:
+		return "-"
+	case s.Retention == 0:
+		return "all that is kept"
+	case s.WholeFor > 0:
+		return setting.FormatDuration(s.Retention) + ", all of it " + setting.FormatDuration(s.WholeFor)
+	}
+	return setting.FormatDuration(s.Retention)
 }
 
 func duration(d time.Duration) string {

@@ -37,6 +37,9 @@ type Fixture struct {
 	// Unjoined are references of activities that name no entity, with the
 	// reason, by "column kind": "target role".
 	Unjoined map[string]string
+	// Recent are YAML lines of the configuration that have the logs begin an hour
+	// ago; needed where one looks back.
+	Recent string
 	// Secrets are texts of the configuration that nobody may see.
 	Secrets []string
 	// Words are members of the vendor's records that hold words of its own, to
@@ -83,6 +86,7 @@ func Run(t *testing.T, f Fixture, only ...string) {
 		{"any page's cursor resumes", resumes},
 		{"life goes on", lives},
 		{"late events arrive, once", late},
+		{"the past is collected, once", backfills},
 		{"a new sink gets the whole present state", newSink},
 		{"a scope taken away stops its stream alone, removes nobody, and comes back", scopes},
 		{"a listing cut short removes nobody", cutShort},

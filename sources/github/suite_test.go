@@ -54,6 +54,7 @@ func withToken() sourcetest.Fixture {
 			"activities":         {"read:audit_log"},
 			"repositories/roles": {"admin:org"},
 		},
+		Recent:  "audit: {since: 1h}",
 		Secrets: []string{sandboxgithub.TokenValid},
 		Unjoined: map[string]string{
 			"app app":        "where GitHub names no app, the kind of token stands for it",

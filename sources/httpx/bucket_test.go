@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,6 +376,75 @@ func TestGivingUpWaiting(t *testing.T) {
 		require.Zero(t, waited)
 		require.Equal(t, 1, b.inFlight)
 	})
+}
+
+// Who yields takes half of a vendor's quota, and no more than one answer's time
+// from a poll: a backfill that always has work does not delay live data.
+func TestWhoYieldsDelaysNobody(t *testing.T) {
+	t.Parallel()
+	const latency, window, quota = 200 * time.Millisecond, time.Minute, 100
+	limits := map[string]Limit{"by headers": {}, "by rate": {PerSecond: 1, Burst: 60, Concurrency: 1}, "both": {PerSecond: 2, Burst: 40, Concurrency: 4}}
+	for name, limit := range limits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				clock := clockwork.NewRealClock()
+				b := newBucket(clock, "b", limit, name != "by rate")
+				ends, left := clock.Now().Add(window), int64(quota)
+				var mu sync.Mutex
+				send := func(tk ticket) {
+					time.Sleep(latency)
+					mu.Lock()
+					now := clock.Now()
+					if !now.Before(ends) {
+						ends, left = now.Add(window), quota
+					}
+					left--
+					a := answer{good: true, throttled: left < 0}
+					if b.live {
+						a.quota = Quota{Known: true, Limit: quota, Remaining: max(left, 0), Reset: ends}
+					}
+					mu.Unlock()
+					if b.live {
+						require.False(t, a.throttled)
+					}
+					b.done(tk, a)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var past atomic.Int64
+				var wg sync.WaitGroup
+				for range 6 {
+					wg.Go(func() {
+						for ctx.Err() == nil {
+							tk, _, err := b.acquire(ctx, "activities/past", true, time.Minute)
+							if err != nil {
+								select {
+								case <-clock.After(fault.RetryAfter(err)):
+								case <-ctx.Done():
+								}
+								continue
+							}
+							send(tk)
+							past.Add(1)
+						}
+					})
+				}
+				const polls = 100
+				most := time.Duration(0)
+				for range polls {
+					time.Sleep(6 * time.Second)
+					tk, waited, err := b.acquire(t.Context(), "activities", false, time.Minute)
+					require.NoError(t, err)
+					most = max(most, waited)
+					send(tk)
+				}
+				cancel()
+				wg.Wait()
+				require.LessOrEqual(t, most, 2*latency, "a poll waits for the answer under way, or for the one on trial")
+				require.Greater(t, past.Load(), int64(10*quota/2*9/10), "and the past gets on")
+			})
+		})
+	}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

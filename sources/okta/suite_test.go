@@ -21,6 +21,7 @@ func fixture() sourcetest.Fixture {
 			"app_grants/scopes":     {"okta.appGrants.read"},
 			"app_grants/api_tokens": {"okta.apiTokens.read"},
 		},
+		Recent:  "logs: {since: 1h}",
 		Words:   []string{"eventType", "severity", "result", "reason", "displayMessage"},
 		Secrets: []string{sandboxokta.TokenValid},
 	}

@@ -131,6 +131,10 @@ func planCover(in coverInput) coverPlan {
 		reach = append(reach, NewSpan(in.since, in.first)) // the configuration asks for more than before
 	}
 
+	var fresh []Span // of holes that are new
+	for _, h := range out.holes {
+		fresh = append(fresh, h.Span)
+	}
 	known, unread := map[string]Hole{}, map[string]bool{}
 	for _, h := range in.holes {
 		known[h.Key] = h
@@ -154,12 +158,14 @@ func planCover(in coverInput) coverPlan {
 					h.Span = Span{From: time.UnixMilli(int64(lo)).UTC(), To: time.UnixMilli(int64(hi)).UTC()}
 				}
 			}
+			fresh = append(fresh, h.Span)
 		case !h.Missing():
 			continue // read in another way, or dropped
 		case l.Lane.Once && h.Class == class && h.Reason == laneReason(l, reason):
 			continue
 		}
 		if !l.Lane.Once {
+			fresh = append(fresh, NewSpan(h.To, in.now))
 			h.To = NewSpan(in.now, in.now).To
 		}
 		h.Class, h.Reason = class, laneReason(l, reason)
@@ -188,7 +194,7 @@ func planCover(in coverInput) coverPlan {
 	}
 	out.holes = append(out.holes, lostHoles(open, in.info.Retention, in.now)...)
 	out.spans = Subtract(reach, missing)
-	out.back = Intersect(in.covered, missing)
+	out.back = Intersect(in.covered, fresh)
 	return out
 }
 
@@ -225,6 +231,11 @@ func (p *coverPlan) apply(tx Tx, id StreamID, now time.Time) error {
 	}
 	for _, h := range p.holes {
 		if err := tx.Hole(id, h, now); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.back {
+		if err := tx.Uncover(id, s); err != nil {
 			return err
 		}
 	}

@@ -92,6 +92,11 @@ func TestPlanCover(t *testing.T) {
 		span: func(sources.Lane) (schemas.Time, schemas.Time) { return 600_000, 700_000 }})
 	require.Equal(t, []Span{span(600, 700)}, p.back)
 	require.Equal(t, from(900), p.spans)
+	// But not what of an old hole was collected since.
+	p = planCover(coverInput{started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 600), span(650, 900)},
+		holes: []Hole{known(parked, span(600, 700), HoleOpen)}})
+	require.Empty(t, p.back)
+	require.Equal(t, from(900), p.spans)
 }
 
 // runsSink is a sink that keeps the spans of collection_runs, in order.

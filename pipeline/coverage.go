@@ -12,7 +12,7 @@ import (
 // CoverageStore is the part of the state that knows what is complete.
 type CoverageStore interface {
 	// Coverage returns the spans of a stream that are complete, cut to within,
-	// in order. They neither touch nor overlap, nor has a hole a part in them. The zero Span is all of time.
+	// in order. They neither touch nor overlap. The zero Span is all of time.
 	Coverage(ctx context.Context, s StreamID, within Span) ([]Span, error)
 	// Holes returns what is known of spans that were missed, also of those
 	// closed since, the oldest first.
@@ -38,9 +38,11 @@ type CoverageTx interface {
 	// events come. The span joins those it touches; holes that are covered
 	// whole by then are closed.
 	Cover(s StreamID, span Span, now time.Time) error
+	// Uncover records that a span is not complete after all.
+	Uncover(s StreamID, span Span) error
 	// Hole records a hole, or changes the one with its key. Since stays as it
 	// was, unless the hole was closed. A hole without a key gets its span as one.
-	// What of it was covered is so no longer, unless its state is HoleClosed.
+	// What is covered of it stays covered: see Uncover.
 	Hole(s StreamID, h Hole, now time.Time) error
 	// CloseHole closes a hole, and covers nothing. An unknown one is none.
 	CloseHole(s StreamID, key, reason string, now time.Time) error

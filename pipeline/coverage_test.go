@@ -89,7 +89,7 @@ func TestCoverageIsKept(t *testing.T) {
 			requireCanonical(t, got)
 			from := r.Int64N(60)
 			hole := span(from, from+1+r.Int64N(9))
-			require.NoError(t, st.Update(t.Context(), func(tx Tx) error { return tx.Hole(id, Hole{Key: "x", Span: hole}, at(0)) }))
+			require.NoError(t, st.Update(t.Context(), func(tx Tx) error { return tx.Uncover(id, hole) }))
 			all = Subtract(all, []Span{hole})
 			got, err = st.Coverage(t.Context(), id, Span{})
 			require.NoError(t, err)

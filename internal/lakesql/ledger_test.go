@@ -53,7 +53,7 @@ func TestLedgerBySQL(t *testing.T) {
 			switch {
 			case i >= len(ids) && r.IntN(5) == 0: // taken back
 				run.Outcome = "failure"
-				return tx.Hole(id, pipeline.Hole{Key: run.RunID, Span: span, Reason: "x"}, base)
+				return tx.Uncover(id, span)
 			case r.IntN(6) == 0: // an ordinary failure, and a scan: they say nothing of spans
 				run.Outcome, run.CoveredFrom, run.CoveredTo = "failure", 0, 0
 				return nil

@@ -216,9 +216,8 @@ func (h Hole) DueAt() time.Time {
 }
 
 // Owed returns the spans of a stream that are to be collected again now, the
-// newest first: what lies between its beginning and where it is now, that is
-// not covered, that the vendor still has (retention; 0: for ever), and whose
-// holes have waited long enough. What is newer than where the stream is now is
+// newest first: what of its holes is not covered, that the vendor still has
+// (retention; 0: for ever), and has waited long enough. What is newer than where the stream is now is
 // the stream's own work.
 func Owed(ctx context.Context, st CoverageStore, s StreamID, retention time.Duration, now time.Time) ([]Span, error) {
 	covered, err := st.Coverage(ctx, s, Span{})
@@ -242,9 +241,6 @@ func owed(covered []Span, holes []Hole, retention time.Duration, now time.Time) 
 		if due := h.DueAt(); due.IsZero() || due.After(now) {
 			waiting = append(waiting, h.Span)
 		}
-	}
-	if n := len(covered); n > 0 {
-		missing = append(missing, Span{From: covered[0].From, To: covered[n-1].To})
 	}
 	out := Subtract(Subtract(missing, covered), waiting)
 	if retention > 0 {

@@ -27,7 +27,7 @@ func TestLedger(t *testing.T) {
 	f := func(name string, covered []Span, holes []Hole, upTo time.Time, trouble *Trouble, asked Span, missing []LedgerHole, open Span) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := ledgerOf(testLog, covered, holes, upTo, trouble, asked, now)
+			l := ledgerOf(testLog, time.Time{}, covered, holes, upTo, trouble, asked, now)
 			require.Equal(t, len(missing) == 0, l.Complete)
 			for i := range l.Missing {
 				require.NotEmpty(t, l.Missing[i].Reason)
@@ -63,6 +63,23 @@ func TestLedger(t *testing.T) {
 	f("two holes in one gap", gap, []Hole{
 		{Key: "x", Span: span(40*h, 45*h), State: HoleOpen, Class: "a", Reason: "r"}, {Key: LaneHole(sources.Lane{ID: "l"}), Span: span(42*h, 50*h), State: HoleClosing, Class: "b", Reason: "r", Tries: 2},
 	}, fresh, nil, Span{}, []LedgerHole{{Span: span(40*h, 45*h), Class: "a", State: HoleOpen}, {Span: span(42*h, 50*h), Class: "b", State: HoleClosing}}, Span{fresh, now})
+}
+
+// What a backfill has covered of the time before does not make the time between
+// a hole, unless it is asked for.
+func TestLedgerBegins(t *testing.T) {
+	t.Parallel()
+	const h = testHour
+	now, fresh := at(100*h), at(100*h-h-60)
+	covered := []Span{span(10*h, 20*h), {at(50 * h), fresh}}
+	l := ledgerOf(testLog, at(50*h), covered, nil, fresh, nil, Span{}, now)
+	require.True(t, l.Complete)
+	require.Equal(t, at(50*h), l.Asked.From)
+	l = ledgerOf(testLog, at(50*h), covered, nil, fresh, nil, span(10*h, 60*h), now)
+	require.Len(t, l.Missing, 1)
+	require.Equal(t, ClassBefore, l.Missing[0].Class)
+	require.Equal(t, span(20*h, 50*h), l.Missing[0].Span)
+	require.True(t, ledgerOf(testLog, at(50*h), covered, nil, fresh, nil, span(10*h, 20*h), now).Complete)
 }
 
 func TestDays(t *testing.T) {

@@ -187,7 +187,7 @@ func (s LedgerStream) explain(m Span, began time.Time, holes []Hole, now time.Ti
 		rest = Subtract(rest, []Span{h.Span})
 	}
 	for _, r := range rest {
-		out = append(out, LedgerHole{Span: r, Class: ClassUnknown, Reason: "no run tells of it", State: HoleOpen, Does: "it is collected again"})
+		out = append(out, LedgerHole{Span: r, Class: ClassUnknown, Reason: "no run tells of it", State: HoleOpen, Does: "nothing; see weir backfill"})
 	}
 	return out
 }

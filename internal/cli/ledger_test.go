@@ -23,7 +23,7 @@ func TestLedgerCommand(t *testing.T) {
 	require.NoError(t, os.Mkdir(data, 0o700))
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "agent: {data_dir: %q}\ninstances:\n  trail: {app: aws, cloudtrail: {url: \"file:///logs\"}}\nsinks:\n  lake: {type: parquet, path: %q}\n", data, filepath.Join(dir, "lake")), 0o600))
 	id := pipeline.StreamID{Instance: "trail", Stream: "activities"}
-	base := time.Now().UTC().Truncate(24 * time.Hour).AddDate(0, 0, -30)
+	base := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -30)
 	day := func(d int) time.Time { return base.AddDate(0, 0, d) }
 	date := func(d int) string { return day(d).Format(time.DateOnly) }
 	st, err := pipeline.OpenState(t.Context(), data)

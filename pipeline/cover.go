@@ -28,6 +28,7 @@ const (
 const (
 	metaBegan   = "began/"   // and the stream: from when a reading that began anew reads, until that is covered, in milliseconds
 	metaLag     = "lag/"     // and the stream: how late its events are delivered, a histogram
+	metaStart   = "start/"   // and the stream: from when it is collected, in milliseconds
 	metaTrouble = "trouble/" // and the stream: why its last run failed, a Trouble
 )
 
@@ -85,8 +86,9 @@ type coverPlan struct {
 	holes    []Hole // new, or changed
 	closed   []Hole // of lanes that have been read
 	frontier time.Time
-	back     []Span // covered until now, and in a hole now
-	scan     bool   // nothing but the frontier is kept
+	back     []Span     // covered until now, and in a hole now
+	start    *time.Time // from when the stream is collected, where that is new
+	scan     bool       // nothing but the frontier is kept
 }
 
 // planCover decides what a run has covered: from where the last one ended, or
@@ -109,6 +111,8 @@ func planCover(in coverInput) coverPlan {
 		if oldest := in.started.Add(-wholeFor); in.info.WholeFor > 0 && from.Before(oldest) {
 			from = oldest
 		}
+		start := NewSpan(from, from).From
+		out.start = &start
 	default:
 		if in.began != nil && in.began.After(from) {
 			out.hole(Hole{Span: NewSpan(from, *in.began), Class: ClassExpired, Reason: "the vendor no longer knew the place where reading went on, and it began again later", State: HoleOpen})
@@ -128,9 +132,14 @@ func planCover(in coverInput) coverPlan {
 	}
 	reach := []Span{NewSpan(from, in.to)}
 	if !in.frontier.IsZero() && in.began == nil && !in.since.IsZero() && in.since.Before(in.first) {
+		out.start = &in.since
 		reach = append(reach, NewSpan(in.since, in.first)) // the configuration asks for more than before
 	}
 
+	var fresh []Span // of holes that are new
+	for _, h := range out.holes {
+		fresh = append(fresh, h.Span)
+	}
 	known, unread := map[string]Hole{}, map[string]bool{}
 	for _, h := range in.holes {
 		known[h.Key] = h
@@ -154,12 +163,14 @@ func planCover(in coverInput) coverPlan {
 					h.Span = Span{From: time.UnixMilli(int64(lo)).UTC(), To: time.UnixMilli(int64(hi)).UTC()}
 				}
 			}
+			fresh = append(fresh, h.Span)
 		case !h.Missing():
 			continue // read in another way, or dropped
 		case l.Lane.Once && h.Class == class && h.Reason == laneReason(l, reason):
 			continue
 		}
 		if !l.Lane.Once {
+			fresh = append(fresh, NewSpan(h.To, in.now))
 			h.To = NewSpan(in.now, in.now).To
 		}
 		h.Class, h.Reason = class, laneReason(l, reason)
@@ -188,7 +199,7 @@ func planCover(in coverInput) coverPlan {
 	}
 	out.holes = append(out.holes, lostHoles(open, in.info.Retention, in.now)...)
 	out.spans = Subtract(reach, missing)
-	out.back = Intersect(in.covered, missing)
+	out.back = Intersect(in.covered, fresh)
 	return out
 }
 
@@ -228,8 +239,18 @@ func (p *coverPlan) apply(tx Tx, id StreamID, now time.Time) error {
 			return err
 		}
 	}
+	for _, s := range p.back {
+		if err := tx.Uncover(id, s); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.spans {
 		if err := tx.Cover(id, s, now); err != nil {
+			return err
+		}
+	}
+	if p.start != nil {
+		if err := tx.SetMeta(metaStart+id.String(), strconv.FormatInt(p.start.UnixMilli(), 10)); err != nil {
 			return err
 		}
 	}
@@ -272,18 +293,22 @@ func (r *StreamRun) cover(ctx context.Context, run *runInfo, lanes LaneCounts, n
 		return nil, err
 	}
 	if !in.since.IsZero() {
-		in.first = in.frontier
-		if len(in.covered) > 0 {
-			in.first = in.covered[0].From
-		}
-		for _, h := range in.holes {
-			if h.From.Before(in.first) {
-				in.first = h.From
-			}
+		if in.first, err = startedAt(ctx, r.p.state, r.ID); err != nil {
+			return nil, err
 		}
 	}
 	plan := planCover(in)
 	return &plan, nil
+}
+
+// startedAt returns from when a stream is collected; zero if that is not known.
+func startedAt(ctx context.Context, s State, id StreamID) (time.Time, error) {
+	v, err := s.Meta(ctx, metaStart+id.String())
+	if err != nil || v == "" {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(v, 10, 64)
+	return time.UnixMilli(ms).UTC(), err
 }
 
 // unread returns the lanes that a run which has ended left unread: those of

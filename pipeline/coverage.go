@@ -12,7 +12,7 @@ import (
 // CoverageStore is the part of the state that knows what is complete.
 type CoverageStore interface {
 	// Coverage returns the spans of a stream that are complete, cut to within,
-	// in order. They neither touch nor overlap, nor has a hole a part in them. The zero Span is all of time.
+	// in order. They neither touch nor overlap. The zero Span is all of time.
 	Coverage(ctx context.Context, s StreamID, within Span) ([]Span, error)
 	// Holes returns what is known of spans that were missed, also of those
 	// closed since, the oldest first.
@@ -38,9 +38,11 @@ type CoverageTx interface {
 	// events come. The span joins those it touches; holes that are covered
 	// whole by then are closed.
 	Cover(s StreamID, span Span, now time.Time) error
+	// Uncover records that a span is not complete after all.
+	Uncover(s StreamID, span Span) error
 	// Hole records a hole, or changes the one with its key. Since stays as it
 	// was, unless the hole was closed. A hole without a key gets its span as one.
-	// What of it was covered is so no longer, unless its state is HoleClosed.
+	// What is covered of it stays covered: see Uncover.
 	Hole(s StreamID, h Hole, now time.Time) error
 	// CloseHole closes a hole, and covers nothing. An unknown one is none.
 	CloseHole(s StreamID, key, reason string, now time.Time) error
@@ -214,9 +216,8 @@ func (h Hole) DueAt() time.Time {
 }
 
 // Owed returns the spans of a stream that are to be collected again now, the
-// newest first: what lies between its beginning and where it is now, that is
-// not covered, that the vendor still has (retention; 0: for ever), and whose
-// holes have waited long enough. What is newer than where the stream is now is
+// newest first: what of its holes is not covered, that the vendor still has
+// (retention; 0: for ever), and has waited long enough. What is newer than where the stream is now is
 // the stream's own work.
 func Owed(ctx context.Context, st CoverageStore, s StreamID, retention time.Duration, now time.Time) ([]Span, error) {
 	covered, err := st.Coverage(ctx, s, Span{})
@@ -240,9 +241,6 @@ func owed(covered []Span, holes []Hole, retention time.Duration, now time.Time) 
 		if due := h.DueAt(); due.IsZero() || due.After(now) {
 			waiting = append(waiting, h.Span)
 		}
-	}
-	if n := len(covered); n > 0 {
-		missing = append(missing, Span{From: covered[0].From, To: covered[n-1].To})
 	}
 	out := Subtract(Subtract(missing, covered), waiting)
 	if retention > 0 {

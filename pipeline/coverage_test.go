@@ -89,7 +89,7 @@ func TestCoverageIsKept(t *testing.T) {
 			requireCanonical(t, got)
 			from := r.Int64N(60)
 			hole := span(from, from+1+r.Int64N(9))
-			require.NoError(t, st.Update(t.Context(), func(tx Tx) error { return tx.Hole(id, Hole{Key: "x", Span: hole}, at(0)) }))
+			require.NoError(t, st.Update(t.Context(), func(tx Tx) error { return tx.Uncover(id, hole) }))
 			all = Subtract(all, []Span{hole})
 			got, err = st.Coverage(t.Context(), id, Span{})
 			require.NoError(t, err)
@@ -189,8 +189,11 @@ func TestOwed(t *testing.T) {
 	hole := func(s Span, h Hole) Hole { h.Span, h.Since = s, now.Add(-day*time.Second); return h }
 	f("nothing known", nil, nil, 0)
 	f("all covered", []Span{from(1, 99)}, nil, 0)
-	f("gaps, the newest first", []Span{from(1, 10), from(12, 20), from(30, 99)}, nil, 0, from(20, 30), from(10, 12))
-	f("what the vendor still has", []Span{from(1, 10), from(12, 20), from(30, 99)}, nil, 75*day*time.Second, from(25, 30))
+	two := []Hole{hole(from(10, 12), Hole{State: HoleOpen}), hole(from(20, 30), Hole{State: HoleOpen})}
+	f("the newest first", []Span{from(1, 10), from(12, 20), from(30, 99)}, two, 0, from(20, 30), from(10, 12))
+	f("what the vendor still has", []Span{from(1, 10), from(12, 20), from(30, 99)}, two, 75*day*time.Second, from(25, 30))
+	f("a part of a hole is covered", []Span{from(1, 10), from(12, 20), from(25, 99)}, two[1:], 0, from(20, 25))
+	f("a gap that is no hole", []Span{from(1, 10), from(12, 99)}, nil, 0)
 	f("before the first coverage", []Span{from(50, 99)}, []Hole{hole(from(40, 50), Hole{State: HoleOpen})}, 0, from(40, 50))
 	f("lost", []Span{from(1, 40), from(50, 99)}, []Hole{hole(from(40, 50), Hole{State: HoleLost})}, 0)
 	f("closed by hand", []Span{from(1, 99)}, []Hole{hole(from(40, 50), Hole{State: HoleClosed})}, 0)

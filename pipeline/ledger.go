@@ -78,10 +78,14 @@ func Ledger(ctx context.Context, st State, s LedgerStream, within Span, now time
 	if err != nil {
 		return l, err
 	}
-	return ledgerOf(s, covered, holes, upTo, trouble, within, now), nil
+	start, err := startedAt(ctx, st, s.ID)
+	if err != nil {
+		return l, err
+	}
+	return ledgerOf(s, start, covered, holes, upTo, trouble, within, now), nil
 }
 
-func ledgerOf(s LedgerStream, covered []Span, holes []Hole, upTo time.Time, trouble *Trouble, within Span, now time.Time) StreamLedger {
+func ledgerOf(s LedgerStream, start time.Time, covered []Span, holes []Hole, upTo time.Time, trouble *Trouble, within Span, now time.Time) StreamLedger {
 	l := StreamLedger{StreamID: s.ID, UpTo: upTo, Trouble: trouble}
 	for _, c := range covered {
 		l.began(c.From)
@@ -91,6 +95,9 @@ func ledgerOf(s LedgerStream, covered []Span, holes []Hole, upTo time.Time, trou
 		if h.Missing() {
 			l.began(h.From)
 		}
+	}
+	if !start.IsZero() { // what a backfill has covered before is no beginning
+		l.Began = start
 	}
 	l.Asked = Span{From: within.From, To: within.To}
 	if l.Asked.To.IsZero() || l.Asked.To.After(now) {
@@ -180,7 +187,7 @@ func (s LedgerStream) explain(m Span, began time.Time, holes []Hole, now time.Ti
 		rest = Subtract(rest, []Span{h.Span})
 	}
 	for _, r := range rest {
-		out = append(out, LedgerHole{Span: r, Class: ClassUnknown, Reason: "no run tells of it", State: HoleOpen, Does: "it is collected again"})
+		out = append(out, LedgerHole{Span: r, Class: ClassUnknown, Reason: "no run tells of it", State: HoleOpen, Does: "nothing; see weir backfill"})
 	}
 	return out
 }
@@ -237,6 +244,7 @@ const dayGrace = 24 * time.Hour
 // DayLedger is a stream as Days sees it.
 type DayLedger struct {
 	LedgerStream
+	Start   time.Time // zero: where the coverage begins
 	Covered []Span
 	Holes   []Hole
 	UpTo    time.Time
@@ -254,6 +262,9 @@ func ReadDayLedgers(ctx context.Context, st State, streams []LedgerStream) (out 
 			return nil, err
 		}
 		if d.UpTo, err = CoveredTo(ctx, st, s.ID); err != nil {
+			return nil, err
+		}
+		if d.Start, err = startedAt(ctx, st, s.ID); err != nil {
 			return nil, err
 		}
 		if d.Trouble, err = ReadTrouble(ctx, st, s.ID); err != nil {
@@ -275,7 +286,7 @@ func Days(streams []DayLedger, now time.Time, limit int) (out []Day) {
 	began := time.Time{}
 	ledgers := make([]StreamLedger, len(streams))
 	for i, s := range streams {
-		l := ledgerOf(s.LedgerStream, s.Covered, s.Holes, s.UpTo, s.Trouble, Span{}, now)
+		l := ledgerOf(s.LedgerStream, s.Start, s.Covered, s.Holes, s.UpTo, s.Trouble, Span{}, now)
 		ledgers[i] = l
 		if !l.Began.IsZero() && (began.IsZero() || l.Began.Before(began)) {
 			began = l.Began

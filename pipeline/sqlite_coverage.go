@@ -92,8 +92,6 @@ func (t *sqliteTx) Hole(s StreamID, h Hole, now time.Time) error {
 	}
 	if h.State == HoleClosed {
 		closed = now.UnixMilli()
-	} else if err := t.uncover(s, from, to); err != nil {
-		return err
 	}
 	return t.exec(`INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance, stream, key) DO UPDATE SET
 		from_ms = excluded.from_ms, to_ms = excluded.to_ms, class = excluded.class, reason = excluded.reason, state = excluded.state,
@@ -101,8 +99,8 @@ func (t *sqliteTx) Hole(s StreamID, h Hole, now time.Time) error {
 		s.Instance, s.Stream, key, from, to, h.Class, h.Reason, string(cmp.Or(h.State, HoleOpen)), since.UnixMilli(), h.Tries, int64(millis(h.Tried)), closed)
 }
 
-// uncover takes a span out of the coverage.
-func (t *sqliteTx) uncover(s StreamID, from, to int64) error {
+func (t *sqliteTx) Uncover(s StreamID, span Span) error {
+	from, to := span.bounds()
 	err := t.exec(`INSERT OR REPLACE INTO coverage SELECT instance, stream, ?4, to_ms FROM coverage
 		WHERE instance = ?1 AND stream = ?2 AND from_ms < ?4 AND to_ms > ?4 AND to_ms > ?3`, s.Instance, s.Stream, from, to)
 	if err != nil {

@@ -3,6 +3,7 @@ package parquet
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -27,7 +28,16 @@ func (s *sink) MarkDay(_ context.Context, d sinks.DayMark) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(filepath.Join(dir, d.Date+".json"), append(b, '\n'), durable.Points{}); err != nil {
+	f, tmp, err := s.create(d.Date, "day", markSuffix, durable.Points{})
+	if err != nil {
+		s.made.Clear()
+		return fmt.Errorf("marking day %s: %w", d.Date, err)
+	}
+	defer s.live.Delete(tmp)
+	if _, err := f.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("marking day %s: %w", d.Date, errors.Join(err, f.Discard()))
+	}
+	if err := f.Publish(filepath.Join(dir, d.Date+markSuffix)); err != nil {
 		s.made.Clear()
 		return fmt.Errorf("marking day %s: %w", d.Date, err)
 	}

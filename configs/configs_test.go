@@ -55,9 +55,9 @@ func TestLoad(t *testing.T) {
 			LogLevel: "debug", LogFormat: "json",
 		},
 		Sinks: []Sink{
-			{"lake", fakeDrivers[0], &filesConfig{"/srv/lake", sinks.Batching{TargetSize: 64 << 20, MaxDelay: time.Minute, LateDelay: 36 * time.Hour}}},
-			{"lake-copy", fakeDrivers[0], &filesConfig{"/srv/copy", batching}},
-			{"warehouse", fakeDrivers[1], &tableConfig{URL: "http://127.0.0.1:8123", Password: secret.New("${file:/etc/weir/password}"), Rows: 20}},
+			{"lake", fakeDrivers[0], &filesConfig{"/srv/lake", sinks.Batching{TargetSize: 64 << 20, MaxDelay: time.Minute, LateDelay: 36 * time.Hour}}, SinkCommon{}},
+			{"lake-copy", fakeDrivers[0], &filesConfig{"/srv/copy", batching}, SinkCommon{}},
+			{"warehouse", fakeDrivers[1], &tableConfig{URL: "http://127.0.0.1:8123", Password: secret.New("${file:/etc/weir/password}"), Rows: 20}, SinkCommon{}},
 		},
 		Instances: []Instance{
 			{

@@ -51,14 +51,14 @@ func TestLoad(t *testing.T) {
 	want := &Config{
 		Path: path, SHA256: hex.EncodeToString(sum[:]),
 		Agent: Agent{
-			DataDir: "/srv/weir", SpoolLimit: 1 << 40, MaxMemory: 256 << 20, DrainTimeout: 90 * time.Second,
+			DataDir: "/srv/weir", SpoolLimit: 1 << 40, DeadLimit: 1 << 30, MaxMemory: 256 << 20, DrainTimeout: 90 * time.Second,
 			LogLevel: "debug", LogFormat: "json",
 		},
 		Governance: newGovernance(),
 		Sinks: []Sink{
-			{"lake", fakeDrivers[0], &filesConfig{"/srv/lake", sinks.Batching{TargetSize: 64 << 20, MaxDelay: time.Minute, LateDelay: 36 * time.Hour}}},
-			{"lake-copy", fakeDrivers[0], &filesConfig{"/srv/copy", batching}},
-			{"warehouse", fakeDrivers[1], &tableConfig{URL: "http://127.0.0.1:8123", Password: secret.New("${file:/etc/weir/password}"), Rows: 20}},
+			{"lake", fakeDrivers[0], &filesConfig{"/srv/lake", sinks.Batching{TargetSize: 64 << 20, MaxDelay: time.Minute, LateDelay: 36 * time.Hour}}, SinkCommon{}},
+			{"lake-copy", fakeDrivers[0], &filesConfig{"/srv/copy", batching}, SinkCommon{}},
+			{"warehouse", fakeDrivers[1], &tableConfig{URL: "http://127.0.0.1:8123", Password: secret.New("${file:/etc/weir/password}"), Rows: 20}, SinkCommon{}},
 		},
 		Instances: []Instance{
 			{
@@ -85,7 +85,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, minimal)
 	require.Equal(t, Agent{
-		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, MinFree: 2 << 30, MaxMemory: 160 << 20,
+		DataDir: "/var/lib/weir", Listen: "127.0.0.1:8480", SpoolLimit: 10 << 30, DeadLimit: 1 << 30, MinFree: 2 << 30, MaxMemory: 160 << 20,
 		DrainTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "auto",
 	}, cfg.Agent)
 	require.Equal(t, &fakeApp{Trail: fakeTrail{URL: "s3://acme/logs", Settle: 2 * time.Second, Recurse: true, Records: 1000, Mode: "safe"}}, cfg.Instances[0].Config)

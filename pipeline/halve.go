@@ -52,8 +52,8 @@ func (b *breaker) roll(now time.Time) {
 }
 
 // spent reports whether no more rows may be set aside today.
-func (b *breaker) spent() bool {
-	return b.Parked >= max(allowedRows, int64(allowedShare*float64(b.Taken)))
+func (b *breaker) spent(allowed int64) bool {
+	return b.Parked >= max(allowed, int64(allowedShare*float64(b.Taken)))
 }
 
 // loadBreaker reads how the refusals stood.
@@ -86,7 +86,7 @@ func (d *delivery) refused(ctx context.Context, ps PartState, cause error) error
 	d.mu.Lock()
 	d.breaker.roll(now)
 	b := d.breaker.Refusals
-	spent := d.breaker.spent()
+	spent := d.breaker.spent(d.p.allowed)
 	d.mu.Unlock()
 	full := d.p.dead.full()
 	switch {

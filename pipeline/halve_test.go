@@ -224,17 +224,19 @@ func TestBreaker(t *testing.T) {
 			require.Eventually(t, func() bool { return len(opened()) == 1 }, 20*time.Second, 5*time.Millisecond)
 			require.Contains(t, opened()[0].Reason, "taken none since")
 			require.Eventually(t, func() bool { return len(good.counts()) == 320 }, 20*time.Second, 5*time.Millisecond, "the other sink goes on")
-			red := slices.ContainsFunc(p.SinkStatus(), func(s SinkStatus) bool {
-				return s.Name == "picky" && s.Error != nil && strings.Contains(s.Error.Error(), "breaker is open")
-			})
-			require.True(t, red)
+			require.Eventually(t, func() bool {
+				return slices.ContainsFunc(p.SinkStatus(), func(s SinkStatus) bool {
+					return s.Name == "picky" && s.Error != nil && strings.Contains(s.Error.Error(), "breaker is open")
+				})
+			}, 20*time.Second, 5*time.Millisecond, "it is red, in words")
 			require.Empty(t, picky.counts())
 
 			picky.set(nothing)
 			if retry {
-				n, err := p.Retry("picky")
-				require.NoError(t, err)
-				require.Equal(t, 1, n)
+				require.Eventually(t, func() bool {
+					n, err := p.Retry("picky")
+					return err == nil && n == 1
+				}, 20*time.Second, 5*time.Millisecond)
 			}
 			require.Eventually(t, func() bool { return len(picky.counts()) == 320 && len(opened()) == 0 }, 20*time.Second, 5*time.Millisecond)
 			require.NoError(t, p.Drain(t.Context()))
@@ -252,7 +254,9 @@ func TestAllowance(t *testing.T) {
 	half := func(id string) bool { return strings.HasSuffix(id, "1") || strings.HasSuffix(id, "3") }
 	picky := &pickySink{memorySink: newMemorySink(), refuse: half}
 	p := openOn(t, t.TempDir(), clockwork.NewRealClock(), Options{}, map[string]sinks.Sink{"picky": picky})
-	_, err := runOnce(t, p, fakeLanes{lanes: 16, pages: 1, rows: 40}.stream())
+	const allowed = 12
+	p.allowed = allowed
+	_, err := runOnce(t, p, fakeLanes{lanes: 4, pages: 1, rows: 40}.stream())
 	require.NoError(t, err)
 	var r []Refusals
 	require.Eventually(t, func() bool {
@@ -261,15 +265,17 @@ func TestAllowance(t *testing.T) {
 		return len(r) == 1 && !r[0].Opened.IsZero()
 	}, 20*time.Second, 5*time.Millisecond)
 	ids, _ := parked(t, p, DeadFilter{})
-	require.Len(t, ids, allowedRows)
+	require.Len(t, ids, allowed)
 	require.Contains(t, r[0].Reason, "too many")
 	taken := len(picky.counts())
 	picky.set(nothing)
-	_, err = p.Retry("picky")
-	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		n, err := p.Retry("picky")
+		return err == nil && n == 1
+	}, 20*time.Second, 5*time.Millisecond)
 	require.NoError(t, p.Drain(t.Context()))
-	requireExact(t, picky.memorySink, 640-allowedRows)
-	require.Less(t, taken, 640-allowedRows)
+	requireExact(t, picky.memorySink, 160-allowed)
+	require.Less(t, taken, 160-allowed)
 	require.NoError(t, p.Close())
 }
 

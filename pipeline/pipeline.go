@@ -92,6 +92,7 @@ type Pipeline struct {
 	spool    *spool
 	dead     *deadBox
 	dataDir  string
+	allowed  int64    // rows of a sink's table that may be set aside a day
 	runs     sync.Map // of *StreamRun, by StreamID
 	room     *room
 	versions *versions
@@ -143,7 +144,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	}
 	p := &Pipeline{
 		clock: o.Clock, rand: o.Rand, log: o.Log, ids: ids.NewMaker(o.Clock, o.Rand), unlock: unlock,
-		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), fillWake: make(chan struct{}, 1), watch: make(chan struct{}),
+		patience: o.Patience, takeOver: o.TakeOver, tables: o.Tables, instances: o.Instances, logs: o.Logs, commitDone: make(chan struct{}), fillWake: make(chan struct{}, 1), allowed: allowedRows, watch: make(chan struct{}),
 	}
 	p.failure, p.failed = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {

@@ -93,18 +93,19 @@ func TestRealSinks(t *testing.T) {
 	open := func(left int64, names ...string) {
 		lake.Sink = openParquet(t, lakeDir)
 		lake.left.Store(left)
-		named := map[string]sinks.Sink{"lake": lake}
+		o := Options{}
 		for _, name := range names {
-			named[name] = openClickHouse(t, server, name)
+			few := sinks.Batching{TargetSize: 1 << 20, MaxDelay: time.Second, LateDelay: time.Hour}
+			o.Sinks = append(o.Sinks, SinkOptions{Name: name, Sink: openClickHouse(t, server, name), Batching: few})
 		}
-		p = openOn(t, filepath.Join(dir, "data"), clockwork.NewRealClock(), Options{}, named)
+		p = openOn(t, filepath.Join(dir, "data"), clockwork.NewRealClock(), o, map[string]sinks.Sink{"lake": lake})
 	}
 	count := func(database string) string {
 		return server.Query(t, "SELECT count(), uniqExact(event_id), uniqExact(version) FROM "+database+".activities")
 	}
 	collect := func(prefix string, lanes int) {
 		at := time.Now().Add(-time.Hour)
-		f := fakeLanes{lanes: lanes, pages: 3, rows: 40, at: func(int, int, int) time.Time { return at }}
+		f := fakeLanes{lanes: lanes, pages: 3, rows: 30, at: func(int, int, int) time.Time { return at }}
 		f.id = func(l, p, r int) string { return fmt.Sprintf("%s-%d-%d-%d", prefix, l, p, r) }
 		_, err := runOnce(t, p, relist(f.stream(), prefix))
 		require.NoError(t, err)
@@ -115,25 +116,25 @@ func TestRealSinks(t *testing.T) {
 	}
 
 	open(0, "main")
-	collect("a", 6)
-	server.Query(t, "ALTER TABLE main.activities ADD CONSTRAINT nice CHECK event_id NOT IN ('b-0-1-7', 'b-2-0-39')")
-	collect("b", 6)
-	require.Equal(t, "1438\t1438\t1438", count("main"))
-	once(t, lakeIDs(t, lakeDir), 1440)
+	collect("a", 2)
+	server.Query(t, "ALTER TABLE main.activities ADD CONSTRAINT nice CHECK event_id NOT IN ('b-0-1-7', 'b-2-0-29')")
+	collect("b", 3)
+	require.Equal(t, "448\t448\t448", count("main"))
+	once(t, lakeIDs(t, lakeDir), 450)
 	ids, letters := parked(t, p, DeadFilter{Sink: "main"})
-	require.Equal(t, []string{"b-0-1-7", "b-2-0-39"}, ids)
+	require.Equal(t, []string{"b-0-1-7", "b-2-0-29"}, ids)
 	require.Contains(t, letters[0].Reason, "VIOLATED_CONSTRAINT")
 	server.Query(t, "ALTER TABLE main.activities DROP CONSTRAINT nice")
 	_, err := p.ActOnDead(t.Context(), Replay, DeadFilter{Sink: "main"}, nil)
 	require.NoError(t, err)
 	require.NoError(t, p.Drain(t.Context()))
-	require.Equal(t, "1440\t1440\t1440", count("main"))
+	require.Equal(t, "450\t450\t450", count("main"))
 	require.NoError(t, p.Close())
 
 	// The new sink gets what comes from now on, and the rest by a fill.
 	open(3, "main", "late")
-	collect("c", 4)
-	require.Equal(t, "480\t480\t480", count("late"))
+	collect("c", 1)
+	require.Equal(t, "90\t90\t90", count("late"))
 	_, err = p.StartFill(t.Context(), FillRequest{Sink: "main", Source: "lake"})
 	require.ErrorContains(t, err, "nothing to copy")
 	_, err = p.StartFill(t.Context(), FillRequest{Sink: "late", Source: "main"})
@@ -152,8 +153,8 @@ func TestRealSinks(t *testing.T) {
 	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 20*time.Second, 5*time.Millisecond)
 	require.Equal(t, f.ID, fill().ID)
 	require.NoError(t, p.Drain(t.Context()))
-	require.Equal(t, "1920\t1920\t1920", count("late"))
-	require.Equal(t, "1920\t1920\t1920", count("main"))
+	require.Equal(t, "540\t540\t540", count("late"))
+	require.Equal(t, "540\t540\t540", count("main"))
 	require.Equal(t, server.Query(t, "SELECT sum(cityHash64(event_id, version, raw, time)) FROM main.activities"), server.Query(t, "SELECT sum(cityHash64(event_id, version, raw, time)) FROM late.activities"))
 
 	// Once more, further back: what is there stays there once.
@@ -162,7 +163,7 @@ func TestRealSinks(t *testing.T) {
 	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 20*time.Second, 5*time.Millisecond)
 	require.Zero(t, fill().Rows)
 	require.NoError(t, p.Drain(t.Context()))
-	require.Equal(t, "1920\t1920\t1920", count("late"))
+	require.Equal(t, "540\t540\t540", count("late"))
 	require.NoError(t, p.Close())
 }
 
@@ -279,7 +280,15 @@ func TestDetached(t *testing.T) {
 	}
 	open(false)
 	collect("a", 10) // half of them late: they wait in the queue of both
-	require.Eventually(t, func() bool { return len(lakeIDs(t, otherDir)) == 40 && len(lakeIDs(t, lakeDir)) == 40 }, 20*time.Second, 10*time.Millisecond)
+	rest := func(sink string) bool {
+		parts, err := p.State().OpenParts(t.Context(), sink, "")
+		require.NoError(t, err)
+		waiting, err := p.State().PendingTotals(t.Context())
+		require.NoError(t, err)
+		return len(parts) == 0 && waiting[Queue{sink, "activities", false}].Rows == 0 && waiting[Queue{sink, "collection_runs", false}].Rows == 0
+	}
+	require.Eventually(t, func() bool { return rest("lake") && rest("other") }, 20*time.Second, 10*time.Millisecond)
+	once(t, lakeIDs(t, otherDir), 40)
 	require.NoError(t, p.Close())
 
 	open(true)

@@ -137,9 +137,9 @@ func parseMark(b []byte) (m Mark, err error) {
 }
 
 // ReadMarks returns the marks of a table in the directory of a Parquet sink, in
-// the order of their chain, and fails when a mark is missing from it. A new
-// chain begins where another state took the sink over; chains are ordered by
-// when they began. It may be called while the sink is being written.
+// the order of their chain, and fails when a mark is missing from it. Earlier
+// versions began a new chain where another state took the sink over; chains are
+// ordered by when they began. It may be called while the sink is being written.
 func ReadMarks(root, table string) ([]Mark, error) {
 	dir := filepath.Join(root, weirDir, "parts", table)
 	entries, err := os.ReadDir(dir)

@@ -86,8 +86,12 @@ func (s *sink) Remap(ctx context.Context, r *sinks.Remap) error {
 	if err := m.fillAll(ctx); err != nil {
 		return err
 	}
-	if months, err := m.months(ctx, m.live); err != nil || len(months) == 0 {
-		return errors.Join(err, m.drop(ctx, m.src())) // there are no such rows
+	months, err := m.months(ctx, m.live)
+	switch {
+	case err != nil:
+		return err
+	case len(months) == 0:
+		return m.drop(ctx, m.src()) // there are no such rows
 	}
 	return m.swap(ctx)
 }

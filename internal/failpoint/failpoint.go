@@ -68,9 +68,15 @@ const (
 	RemapDone   = "remap.done"   // before the swapped table loses its mark
 )
 
-// All returns every point. A name that is not among them is none: tests with
+// All returns every point of an agent. A name that is not among them is none: tests with
 // the build tag panic at it, and the crash rounds fail over one never met.
 func All() []string { return slices.Clone(all) }
+
+// OfRemap returns the points of weir remap, which no crash round of an agent
+// meets: its own tests do.
+func OfRemap() []string { return slices.Clone(ofRemap) }
+
+var ofRemap = []string{RemapTable, RemapCopy, RemapWrite, RemapAttach, RemapSwap, RemapDrop, RemapDone}
 
 var all = []string{
 	StateOpen, StateCopy, SinkOwner, OwnerWrite, OwnerSync, OwnerRename, SinkClaim, SinkPrepare, VaultWrite, VaultSync, VaultRename, TenantPin,

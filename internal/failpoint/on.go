@@ -47,7 +47,7 @@ func parse(s string) map[string]rule {
 
 func declared() map[string]bool {
 	out := map[string]bool{}
-	for _, name := range all {
+	for _, name := range append(All(), ofRemap...) {
 		out[name] = true
 	}
 	return out

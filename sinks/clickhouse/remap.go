@@ -86,6 +86,13 @@ func (s *sink) Remap(ctx context.Context, r *sinks.Remap) error {
 	if err := m.fillAll(ctx); err != nil {
 		return err
 	}
+	months, err := m.months(ctx, m.live)
+	switch {
+	case err != nil:
+		return err
+	case len(months) == 0:
+		return m.drop(ctx, m.src()) // there are no such rows
+	}
 	return m.swap(ctx)
 }
 
@@ -358,7 +365,7 @@ func (m *remap) drop(ctx context.Context, name string) error {
 	if err := m.point(failpoint.RemapDrop); err != nil {
 		return err
 	}
-	return m.exec(ctx, "DROP TABLE IF EXISTS "+m.full(name)+" SYNC SETTINGS max_table_size_to_drop = 0, max_partition_size_to_drop = 0")
+	return m.exec(ctx, "DROP TABLE IF EXISTS "+m.full(name)+" SYNC SETTINGS max_table_size_to_drop = 0")
 }
 
 // swap lets the new rows take the old ones' place, with the agent held.
@@ -431,9 +438,13 @@ func (m *remap) assemble(ctx context.Context) error {
 	if err := m.drop(ctx, m.prefix); err != nil {
 		return err
 	}
-	create := fmt.Sprintf("CREATE TABLE %s AS %s COMMENT '%s%s'", m.full(m.prefix), m.full(m.live), remapComment, m.r.ID)
-	if err := m.exec(ctx, create); err != nil {
-		return err
+	for _, statement := range []string{
+		fmt.Sprintf("CREATE TABLE %s AS %s", m.full(m.prefix), m.full(m.live)),
+		fmt.Sprintf("ALTER TABLE %s MODIFY COMMENT %s", m.full(m.prefix), literal(remapComment+m.r.ID)),
+	} {
+		if err := m.exec(ctx, statement); err != nil {
+			return err
+		}
 	}
 	mine, err := m.s.texts(ctx, "SELECT DISTINCT _partition_id FROM %s ORDER BY 1", m.full(m.src()))
 	if err != nil {

@@ -324,15 +324,15 @@ func (s *sqliteState) Sinks(ctx context.Context) ([]SinkState, error) {
 
 const batchColumns = `b.seq, b.id, b.segment, b.offset, b.head_len, b.body_len, b.crc, b.tbl, b.app, b.instance, b.schema_version, b.rows, b.plain, b.min_time, b.max_time, b.late, b.created`
 
-func scanBatch(r *sql.Rows) (b Batch, err error) {
+func scanBatch(r *sql.Rows, more ...any) (b Batch, err error) {
 	var created int64
-	err = r.Scan(&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.Plain, &b.MinTime, &b.MaxTime, &b.Late, &created)
+	err = r.Scan(append([]any{&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.Plain, &b.MinTime, &b.MaxTime, &b.Late, &created}, more...)...)
 	b.Created = time.UnixMilli(created).UTC()
 	return b, err
 }
 
 func (s *sqliteState) Pending(ctx context.Context, q Queue, limit int) ([]Batch, error) {
-	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq
+	return query(ctx, s.read, func(r *sql.Rows) (Batch, error) { return scanBatch(r) }, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq
 		WHERE d.sink = ? AND d.tbl = ? AND d.late = ? AND d.part = '' ORDER BY d.seq LIMIT ?`, q.Sink, q.Table, q.Late, limit)
 }
 

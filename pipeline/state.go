@@ -70,6 +70,7 @@ type State interface {
 	CoverageStore
 	PastStore
 	RefuseStore
+	ReconcileStore
 
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
@@ -109,6 +110,7 @@ type Tx interface {
 	CoverageTx
 	PastTx
 	RefuseTx
+	ReconcileTx
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error

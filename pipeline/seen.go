@@ -26,7 +26,7 @@ import (
 const (
 	seenEntry    = 12
 	hourMS       = 3_600_000
-	seenResident = 1 << 20 // entries all streams hold in memory before idle hours are let go: 16 bytes each
+	seenResident = 1 << 19 // entries all streams hold in memory before idle hours are let go: 16 bytes each
 	seenShare    = 1 << 12 // entries a stream may hold even then
 	anyContent   = 0       // the content of an event known by its id alone: every content is the one sent
 )
@@ -72,7 +72,7 @@ type entry struct {
 
 type seenHour struct {
 	sorted []entry
-	partly map[uint64]partly // ids that some sinks have
+	partly map[uint64][]partly // events that some sinks have
 	fresh  map[uint64]uint32
 	pins   int // pages on their way to the state that added ids here
 	used   int64
@@ -132,17 +132,17 @@ func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas
 	switch {
 	case isKnown && (known == sum || known == anyContent):
 		return isDuplicate, nil, nil
+	case len(h.partly) > 0 && h.had(id, sum) != nil:
+		p.add(hour, h, id, sum)
+		return isPartial, h.had(id, sum), nil
 	case !isKnown && hour > 0 && hour <= s.floor && h.len() == 0:
 		// The hour's ids were forgotten. It is remembered again from here on.
 		p.add(hour, h, id, sum)
 		return isUnproven, nil, nil
 	}
 	p.add(hour, h, id, sum)
-	if part, ok := h.partly[id]; ok && !isKnown && (part.content == sum || part.content == anyContent) {
-		return isPartial, part.sinks, nil
-	}
 	switch {
-	case isKnown:
+	case isKnown || h.partly[id] != nil:
 		return isConflict, nil, nil
 	case hour > 0 && hour <= s.floor:
 		return isUnproven, nil, nil
@@ -234,29 +234,30 @@ func (s *seenIDs) letGo() {
 
 func (h *seenHour) len() int { return len(h.sorted) + len(h.fresh) + len(h.partly) }
 
-// partly is an event that some sinks have.
+// partly is an event as a sink has it that others have not.
 type partly struct {
+	sink    string
 	content uint32
-	sinks   []string
 }
 
-// unpackPartly reads what each sink has. Sinks that have the event in another
-// content than the newest are taken as not having it.
-func unpackPartly(bySink map[string][][]byte) map[uint64]partly {
-	out := map[uint64]partly{}
+func unpackPartly(bySink map[string][][]byte) map[uint64][]partly {
+	out := map[uint64][]partly{}
 	for _, sink := range slices.Sorted(maps.Keys(bySink)) {
-		for _, e := range unpackSeen(bySink[sink]) {
-			p, ok := out[e.id]
-			if !ok || p.content == anyContent {
-				p.content = e.content
-			}
-			if e.content == p.content || e.content == anyContent {
-				p.sinks = append(p.sinks, sink)
-			}
-			out[e.id] = p
+		for _, e := range unpackPairs(bySink[sink]) {
+			out[e.id] = append(out[e.id], partly{sink, e.content})
 		}
 	}
 	return out
+}
+
+// had returns the sinks that have an event in this content; nil for none.
+func (h *seenHour) had(id uint64, content uint32) (sinks []string) {
+	for _, s := range h.partly[id] {
+		if s.content == content || s.content == anyContent {
+			sinks = append(sinks, s.sink)
+		}
+	}
+	return slices.Compact(sinks)
 }
 
 func (h *seenHour) find(id uint64) (uint32, bool) {
@@ -291,7 +292,16 @@ func sortLast(e []entry) []entry {
 	return out
 }
 
-func unpackSeen(segments [][]byte) []entry {
+func unpackSeen(segments [][]byte) []entry { return sortLast(unpack(segments)) }
+
+// unpackPairs keeps the different contents of an id.
+func unpackPairs(segments [][]byte) []entry {
+	out := unpack(segments)
+	slices.SortFunc(out, func(a, b entry) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.content, b.content)) })
+	return slices.Compact(out)
+}
+
+func unpack(segments [][]byte) []entry {
 	n := 0
 	for _, b := range segments {
 		n += len(b) / seenEntry
@@ -302,7 +312,7 @@ func unpackSeen(segments [][]byte) []entry {
 			out = append(out, entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])})
 		}
 	}
-	return sortLast(out)
+	return out
 }
 
 func packSeen(e []entry) []byte {

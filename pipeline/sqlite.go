@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func openSQLite(file, mode string) (*sqliteState, error) {
 		return nil, fmt.Errorf("opening state %s: %w", file, err)
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+	if s.read, err = sql.Open("sqlite", strings.Replace(dsn, "cache_size%28-8000%29", "cache_size%28-2000%29", 1)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening state %s: %w", file, err), s.write.Close())
 	}
 	s.read.SetMaxOpenConns(4)

@@ -352,7 +352,7 @@ func (c *reconciling) hour(ctx context.Context, h HeldHour, streams []StreamID) 
 		several bool // contents
 	}
 	before := map[uint64]uint32{} // what the state has not forgotten
-	if len(streams) == 1 { // else whose they are cannot be told
+	if len(streams) == 1 {        // else whose they are cannot be told
 		segments, err := c.p.state.SeenHour(ctx, streams[0], h.Hour)
 		if err != nil {
 			return err

@@ -26,6 +26,11 @@ type ReconcileTx interface {
 	ForgetHeld() error
 	// AddSeenPartly remembers ids that a sink has and others have not.
 	AddSeenPartly(s StreamID, hour int64, sink string, packed []byte) error
+	// LoseBatch takes a batch that the spool does not hold any more out of a
+	// planned part, and keeps a dead letter that names its rows.
+	LoseBatch(sink, part string, b Batch, dead DeadLetter) error
+	// RenameInstance gives what is remembered of an instance another name.
+	RenameInstance(old, name string) error
 	// Reconcile takes over what the sinks hold. It returns the spool segments
 	// that no sink needs any more.
 	Reconcile(r reconciliation) (freed []string, err error)

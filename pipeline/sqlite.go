@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -143,6 +144,9 @@ func spoolHolds(dir string) bool {
 // touch makes the file with mode 0600 before SQLite would make it 0644.
 func touch(file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return fault.New(fault.Permanent, "state %s cannot be written by this user: %w; nothing is damaged: give it, and the directory, back to Weir's user, and see that the volume is not mounted read-only", file, err)
+	}
 	if err != nil {
 		return fmt.Errorf("opening state: %w", err)
 	}
@@ -165,6 +169,16 @@ func (s *sqliteState) init(ctx context.Context, file string) error {
 	case format > 0 && format < stateFormat:
 		if err := s.keepCopy(ctx, file, format); err != nil {
 			return err
+		}
+	}
+	if format == stateFormat {
+		// This format has been opened before: what it was raised from is not needed.
+		copies, err := filepath.Glob(file + ".format*")
+		for _, name := range copies {
+			err = errors.Join(err, os.Remove(name))
+		}
+		if err != nil {
+			return fmt.Errorf("removing copies of the state in older formats: %w", err)
 		}
 	}
 	tx, err := s.write.BeginTx(ctx, nil)

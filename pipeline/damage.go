@@ -13,6 +13,10 @@ import (
 // kindBatch is the kind of a dead letter that names rows lost with the spool.
 const kindBatch = "batch"
 
+// lostSpan is how the hint of such a dead letter tells the rows' times, in
+// milliseconds, until the state is reconciled.
+const lostSpan = "%d %d"
+
 // damagedBatch says that the spool does not hold a batch whole.
 type damagedBatch struct {
 	batch Batch
@@ -57,8 +61,8 @@ func (d *delivery) lose(ctx context.Context, part *sinks.Part, bad *damagedBatch
 	what := lost(b)
 	d.p.log.Error("rows are lost with the spool, and must be collected again: see `weir deadletter list`", "sink", d.sink.name, "rows", what, "error", bad.err)
 	dead := DeadLetter{
-		ID: b.ID, At: d.p.clock.Now().UTC(), Kind: kindBatch, StreamID: StreamID{Instance: b.Instance}, Ref: b.Table, Class: string(fault.BadData), SchemaVersion: schemas.Version,
-		Reason: fmt.Sprintf("%s did not reach sink %s: %s; collect that time again", what, d.sink.name, bad.err),
+		ID: b.ID, At: d.p.clock.Now().UTC(), Kind: kindBatch, StreamID: StreamID{Instance: b.Instance}, Hint: fmt.Sprintf(lostSpan, b.MinTime, b.MaxTime), Ref: b.Table, Class: string(fault.BadData), SchemaVersion: schemas.Version,
+		Reason: fmt.Sprintf("%s did not reach sink %s: %s; run `weir state reconcile`, then collect that time again", what, d.sink.name, bad.err),
 	}
 	err := d.p.committer.update(ctx, func(tx Tx) error { return tx.LoseBatch(d.sink.name, part.ID, b, dead) })
 	if err != nil {

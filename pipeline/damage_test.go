@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/rowtest"
 	"weir/schemas"
+	"weir/sources"
 )
 
 // What happens when something in data_dir is damaged: each has an outcome that
@@ -154,6 +155,23 @@ func TestDamagedSpool(t *testing.T) {
 			found, err = CheckState(t.Context(), l.data())
 			require.NoError(t, err)
 			require.Empty(t, found)
+
+			// Reconciled and read again, as from the beginning: all is there, once.
+			p, err := l.open(both)
+			require.NoError(t, err)
+			_, err = p.Reconcile(t.Context(), []StreamTables{{StreamID: StreamID{"acme", "activities"}, Tables: []string{"activities"}}}, true)
+			require.NoError(t, err)
+			require.NoError(t, p.state.Update(t.Context(), func(tx Tx) error {
+				return tx.SetLane(LaneState{StreamID: StreamID{"acme", "activities"}, Lane: sources.Lane{}})
+			}))
+			require.NoError(t, p.Close())
+			l.run(both, nil, true, book.stream("activities"))
+			truth := map[string]int{}
+			for i := range 100 {
+				truth[fmt.Sprint("raw ", i)]++
+			}
+			l.requireEvents("lake", truth)
+			l.requireEvents("slow", truth)
 		})
 	}
 }

@@ -56,6 +56,9 @@ func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stoppe
 	if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetHeld() }); err != nil {
 		return out, err
 	}
+	if err := c.findLost(ctx); err != nil {
+		return out, err
+	}
 	for _, s := range p.sinks {
 		if err := c.sink(ctx, s); err != nil {
 			return out, fmt.Errorf("sink %s: %w", s.name, err)
@@ -135,6 +138,40 @@ type reconciling struct {
 	aside   map[string]map[HeldHour][]byte // ids by sink, not yet in the state
 	n       int                            // how many
 	ghosts  []ghost
+	lost    map[HeldHour]bool // hours of which batches are lost: only sinks know what was delivered
+	after   int64             // the version below which the state knows all rows
+}
+
+// findLost finds the hours of which batches were lost with the spool. What the
+// state remembers of them is forgotten: known is what the sinks hold.
+func (c *reconciling) findLost(ctx context.Context) error {
+	c.lost = map[HeldHour]bool{}
+	lost, err := c.p.state.LostBatches(ctx)
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	for _, s := range c.p.sinks {
+		owed, err := c.p.state.Owed(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		if len(owed) > 0 {
+			return fault.New(fault.Permanent, "rows were lost with the spool (`weir deadletter list`), and sink %s is still owed %d batches: deliver them first, with `weir run --once`", s.name, len(owed))
+		}
+	}
+	for _, l := range lost {
+		for hour := int64(l.MinTime) / hourMS; hour <= int64(l.MaxTime)/hourMS; hour++ {
+			c.lost[HeldHour{l.Instance, hour}] = true
+		}
+	}
+	return c.p.state.Update(ctx, func(tx Tx) error {
+		for h := range c.lost {
+			if err := tx.ForgetHour(h); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // parts is how many parts the state will have planned for a sink.
@@ -180,6 +217,10 @@ func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder
 	}
 	if c.p.versions.high() > 0 {
 		q.AfterVersion = c.p.versions.high() - versionSlack.Microseconds()
+	}
+	c.after = q.AfterVersion
+	if len(c.lost) > 0 && d.table.Name == schemas.TableActivities {
+		q.AfterVersion, q.AfterPart = 0, ""
 	}
 	for _, b := range owed {
 		if b.Table == d.table.Name {
@@ -239,7 +280,7 @@ func (c *reconciling) settle(s *sinkRun, d *delivery, owed []OwedBatch, held sin
 			c.r.finished = append(c.r.finished, part)
 		}
 	}
-	if held.LastPart != "" && held.LastPart != d.last && held.Parts > 0 {
+	if held.LastPart != "" && held.LastPart != d.last && held.Parts > 0 && !slices.Contains(c.r.finished, held.LastPart) {
 		c.r.parts = append(c.r.parts, PartState{ID: held.LastPart, Sink: s.name, Table: d.table.Name, N: d.n + held.Parts})
 	}
 }
@@ -264,6 +305,9 @@ func (c *reconciling) event(ctx context.Context, sink string, row sinks.HeldRow)
 	id := ids.hash(row.Values[0])
 	for _, hour := range hours {
 		h := HeldHour{row.Instance, hour}
+		if len(c.lost) > 0 && row.Version <= c.after && !c.lost[h] {
+			continue // remembered, or not for long any more
+		}
 		c.aside[sink][h] = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint64(c.aside[sink][h], id), content)
 		c.n++
 	}

@@ -15,6 +15,9 @@ type ReconcileStore interface {
 	// SeenPartly returns the ids of an hour that some sinks have and others do
 	// not, by sink that has them.
 	SeenPartly(ctx context.Context, s StreamID, hour int64) (map[string][][]byte, error)
+	// LostBatches returns the batches of events that were lost with the spool
+	// since the state was last reconciled: instances and times.
+	LostBatches(ctx context.Context) ([]Batch, error)
 	// Streams returns an instance's streams that have lanes or seen ids.
 	Streams(ctx context.Context, instance string) ([]string, error)
 }
@@ -24,6 +27,8 @@ type ReconcileTx interface {
 	// AddHeld puts ids aside that a sink holds; ForgetHeld forgets them all.
 	AddHeld(sink string, h HeldHour, packed []byte) error
 	ForgetHeld() error
+	// ForgetHour forgets the ids seen of an hour, in all streams of an instance.
+	ForgetHour(h HeldHour) error
 	// AddSeenPartly remembers ids that a sink has and others have not.
 	AddSeenPartly(s StreamID, hour int64, sink string, packed []byte) error
 	// LoseBatch takes a batch that the spool does not hold any more out of a

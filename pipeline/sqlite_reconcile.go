@@ -56,6 +56,25 @@ func (t *sqliteTx) AddHeld(sink string, h HeldHour, packed []byte) error {
 	return t.exec(`INSERT INTO held (sink, instance, hour, entries) VALUES (?, ?, ?, ?)`, sink, h.Instance, h.Hour, packed)
 }
 
+func (s *sqliteState) LostBatches(ctx context.Context) ([]Batch, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (b Batch, err error) {
+		var span string
+		if err := r.Scan(&b.Instance, &span); err != nil {
+			return b, err
+		}
+		if _, err := fmt.Sscanf(span, lostSpan, &b.MinTime, &b.MaxTime); err != nil {
+			return b, fmt.Errorf("the times of a lost batch, %q: %w", span, err)
+		}
+		return b, nil
+	}, `SELECT instance, hint FROM dead WHERE kind = ? AND ref = 'activities' AND hint <> ''`, kindBatch)
+}
+
+func (t *sqliteTx) ForgetHour(h HeldHour) error {
+	return errors.Join(
+		t.exec(`DELETE FROM seen WHERE instance = ? AND hour = ?`, h.Instance, h.Hour),
+		t.exec(`DELETE FROM seen_partly WHERE instance = ? AND hour = ?`, h.Instance, h.Hour))
+}
+
 func (t *sqliteTx) ForgetHeld() error { return t.exec(`DELETE FROM held`) }
 
 func (t *sqliteTx) AddSeenPartly(s StreamID, hour int64, sink string, packed []byte) error {
@@ -84,6 +103,10 @@ func (t *sqliteTx) Reconcile(r reconciliation) (freed []string, err error) {
 		}
 	}
 	if freed, err = t.freeUnowed(); err != nil {
+		return nil, err
+	}
+	// What was lost with the spool can be collected again from here on.
+	if err := t.exec(`UPDATE dead SET hint = '' WHERE kind = ?`, kindBatch); err != nil {
 		return nil, err
 	}
 	for _, q := range []string{`DELETE FROM held`, `DELETE FROM synced`, `DELETE FROM round_seen`} {

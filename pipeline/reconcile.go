@@ -151,7 +151,7 @@ func (c *reconciling) findLost(ctx context.Context) error {
 		return err
 	}
 	for _, s := range c.p.sinks {
-		owed, err := c.p.state.Owed(ctx, s.name)
+		owed, err := c.p.state.OwedBatches(ctx, s.name)
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (c *reconciling) sink(ctx context.Context, s *sinkRun) error {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	owed, err := c.p.state.Owed(ctx, s.name)
+	owed, err := c.p.state.OwedBatches(ctx, s.name)
 	if err != nil {
 		return err
 	}

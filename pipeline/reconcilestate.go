@@ -4,8 +4,8 @@ import "context"
 
 // ReconcileStore is the part of the state that reconciling with sinks uses.
 type ReconcileStore interface {
-	// Owed returns the batches a sink has still to get, planned or not, in order.
-	Owed(ctx context.Context, sink string) ([]OwedBatch, error)
+	// OwedBatches returns the batches a sink has still to get, planned or not, in order.
+	OwedBatches(ctx context.Context, sink string) ([]OwedBatch, error)
 	// LastDelivered returns the newest delivered part of a sink's table.
 	LastDelivered(ctx context.Context, sink, table string) (string, error)
 	// HeldHours returns what AddHeld has put aside.

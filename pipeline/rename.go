@@ -18,7 +18,7 @@ var keepName = map[string]bool{"batches": true, "held": true}
 // delivered keeps the old name, and the next complete rounds send every entity
 // under the new one, as snapshot. No agent runs on the data directory.
 func RenameInstance(ctx context.Context, dataDir, old, name string) (err error) {
-	return offline(ctx, dataDir, func(s *sqliteState) error {
+	return onState(ctx, dataDir, func(s *sqliteState) error {
 		known, err := s.Instances(ctx)
 		if err != nil {
 			return err
@@ -37,8 +37,8 @@ func RenameInstance(ctx context.Context, dataDir, old, name string) (err error) 
 	})
 }
 
-// offline opens the state of a data directory that no agent uses.
-func offline(ctx context.Context, dataDir string, do func(*sqliteState) error) (err error) {
+// onState opens the state of a data directory that no agent uses.
+func onState(ctx context.Context, dataDir string, do func(*sqliteState) error) (err error) {
 	unlock, err := lockDir(dataDir)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func (s *sqliteState) Owed(ctx context.Context, sink string) ([]OwedBatch, error) {
+func (s *sqliteState) OwedBatches(ctx context.Context, sink string) ([]OwedBatch, error) {
 	return query(ctx, s.read, func(r *sql.Rows) (b OwedBatch, err error) {
 		b.Batch, err = scanBatch(r, &b.Part)
 		return b, err

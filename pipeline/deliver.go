@@ -179,9 +179,11 @@ func (d *delivery) stageAll(ctx, whole context.Context, next chan<- *stagedPart)
 		s := &stagedPart{plan: ps, part: part, staged: make(chan sinks.Staged, 1)}
 		go func() {
 			var staged sinks.Staged
-			s.err = d.sink.persevere(ctx, d.table, "staging", func() (err error) {
-				staged, err = d.sink.sink.Stage(ctx, part)
-				return err
+			s.part, s.err = d.whole(ctx, part, func(part *sinks.Part) error {
+				return d.sink.persevere(ctx, d.table, "staging", func() (err error) {
+					staged, err = d.sink.sink.Stage(ctx, part)
+					return err
+				})
 			})
 			if s.err != nil {
 				staged = nil
@@ -353,21 +355,23 @@ func (d *delivery) part(ctx context.Context, ps PartState) (*sinks.Part, error) 
 func (d *delivery) commit(ctx context.Context, part *sinks.Part, staged sinks.Staged) error {
 	var receipt sinks.Receipt
 	started := d.p.clock.Now()
-	err := d.sink.persevere(ctx, d.table, "writing", func() (err error) {
-		if err := d.gate.enter(ctx); err != nil {
-			return err
-		}
-		defer d.gate.leave()
-		if staged == nil {
-			if staged, err = d.sink.sink.Stage(ctx, part); err != nil {
+	part, err := d.whole(ctx, part, func(part *sinks.Part) error {
+		return d.sink.persevere(ctx, d.table, "writing", func() (err error) {
+			if err := d.gate.enter(ctx); err != nil {
 				return err
 			}
-		}
-		if receipt, err = staged.Commit(ctx); err != nil {
-			err = errors.Join(err, staged.Discard())
-			staged = nil
-		}
-		return err
+			defer d.gate.leave()
+			if staged == nil {
+				if staged, err = d.sink.sink.Stage(ctx, part); err != nil {
+					return err
+				}
+			}
+			if receipt, err = staged.Commit(ctx); err != nil {
+				err = errors.Join(err, staged.Discard())
+				staged = nil
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return err

@@ -341,6 +341,12 @@ func (p *pageRows) row(k keyHash, text string, i int, b *Baseline) {
 		next.Lane = c.lane.Num
 	}
 	switch {
+	case b.Layout == 0:
+		// Its content is not known, since a sink was asked or a state damaged.
+		d.Change = changeSnapshot
+		next.At, next.Flags, next.prints = c.began, owed, now
+		next.Columns = v.columns
+		p.news = append(p.news, int32(i))
 	case v.differs:
 		d.Change, d.ChangedFields = changeUpdated, v.fields
 		if b.Mapping != c.r.Stream.Info.Mapping {

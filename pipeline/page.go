@@ -3,8 +3,10 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/schemas"
@@ -30,6 +32,13 @@ type encoder struct {
 	run    *StreamRun
 	index  []int32
 	groups []group
+	partly map[string]*addressed // rows for some sinks only, by the sinks that have them
+}
+
+// addressed is rows for some sinks only.
+type addressed struct {
+	to    []string
+	index []int32
 }
 
 // group is the rows of one batch to be.
@@ -40,7 +49,7 @@ type group struct {
 }
 
 func newEncoder(p *Pipeline, run *StreamRun) *encoder {
-	return &encoder{p: p, run: run}
+	return &encoder{p: p, run: run, partly: map[string]*addressed{}}
 }
 
 // encode judges a page's rows and builds its batches. The returned seenPage is
@@ -79,6 +88,9 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 		}
 		n.late += late
 		ch.batches = append(ch.batches, batches...)
+		if ch.batches, err = e.encodePartly(t, page.Rows, now, &n, ch.batches); err != nil {
+			return nil, nil, n, err
+		}
 	}
 	n.rejected = int64(len(dead))
 	id := e.run.ID
@@ -102,6 +114,47 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 	return ch, seen, n, nil
 }
 
+// encodePartly adds the batches of rows that some sinks have already.
+func (e *encoder) encodePartly(t *schemas.Table, rows *schemas.Rows, now time.Time, n *pageCounts, out []spooled) ([]spooled, error) {
+	for _, key := range slices.Sorted(maps.Keys(e.partly)) {
+		a := e.partly[key]
+		delete(e.partly, key)
+		e.index = append(e.index[:0], a.index...)
+		batches, late, err := e.batches(t, rows, now)
+		if err != nil {
+			return nil, err
+		}
+		for i := range batches {
+			batches[i].to = a.to
+		}
+		n.late += late
+		n.rows += int64(len(a.index))
+		out = append(out, batches...)
+	}
+	return out, nil
+}
+
+// address puts a row aside for the sinks that do not have it. It reports
+// whether there is any.
+func (e *encoder) address(row int32, had []string) bool {
+	key := strings.Join(had, "\x00")
+	a, ok := e.partly[key]
+	if !ok {
+		a = &addressed{}
+		for _, name := range e.p.sinkNames {
+			if !slices.Contains(had, name) {
+				a.to = append(a.to, name)
+			}
+		}
+		if len(a.to) == 0 {
+			return false
+		}
+		e.partly[key] = a
+	}
+	a.index = append(a.index, row)
+	return true
+}
+
 // judge drops the events already sent, mends impossible times, and leaves the
 // rest in e.index.
 func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.Activity, now time.Time, n *pageCounts) (*seenPage, []DeadLetter, error) {
@@ -122,11 +175,12 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 			refused = append(refused, d)
 			continue
 		}
+		at := r.Time
 		if t := r.Time.Plausible(observed); t != r.Time {
-			r.Time = t
+			r.Time, at = t, noTime
 			n.timesReplaced++
 		}
-		v, err := page.judge(ctx, r.EventID, r.Raw, r.Time)
+		v, had, err := page.judge(ctx, r.EventID, r.Raw, at)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -138,10 +192,16 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 			n.conflicts++
 		case isUnproven:
 			n.unproven++
-		case isNew:
+		case isNew, isPartial:
 		}
 		if e.run.DropRaw {
 			r.Raw = ""
+		}
+		if v == isPartial {
+			if !e.address(int32(i), had) {
+				n.duplicates++
+			}
+			continue
 		}
 		e.index = append(e.index, int32(i))
 	}

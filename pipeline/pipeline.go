@@ -48,6 +48,10 @@ const (
 	metaGone     = "gone/"     // and the instance: since when it is not configured, in milliseconds
 )
 
+// MetaGovernancePaused says why nothing is carried out at vendors until a person
+// says otherwise; "" when nothing is paused.
+const MetaGovernancePaused = "governance_paused"
+
 // Options is what a pipeline needs.
 type Options struct {
 	DataDir    string

@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,7 +26,7 @@ import (
 const (
 	seenEntry    = 12
 	hourMS       = 3_600_000
-	seenResident = 1 << 21 // entries all streams hold in memory before idle hours are let go: 16 bytes each
+	seenResident = 1 << 19 // entries all streams hold in memory before idle hours are let go: 16 bytes each
 	seenShare    = 1 << 12 // entries a stream may hold even then
 	anyContent   = 0       // the content of an event known by its id alone: every content is the one sent
 )
@@ -44,6 +47,7 @@ const (
 	isDuplicate
 	isConflict // known id, other content: sent again
 	isUnproven // older than the ids remembered: sent
+	isPartial  // some sinks have it: sent to the others
 )
 
 // seenIDs is what one stream has sent.
@@ -68,6 +72,7 @@ type entry struct {
 
 type seenHour struct {
 	sorted []entry
+	partly map[uint64][]partly // events that some sinks have
 	fresh  map[uint64]uint32
 	pins   int // pages on their way to the state that added ids here
 	used   int64
@@ -105,38 +110,56 @@ func (s *seenIDs) begin(ctx context.Context) (*seenPage, error) {
 
 func (p *seenPage) end() { p.ids.mu.Unlock() }
 
-// judge says what is known of an event and remembers it.
-func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas.Time) (verdict, error) {
+// noTime stands for the time of an event whose own is impossible: its ids are
+// kept together, whenever it is read.
+const noTime = schemas.Time(0)
+
+// judge says what is known of an event and remembers it. A partial event's sinks
+// are those of had.
+func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas.Time) (v verdict, had []string, err error) {
 	s := p.ids
 	hour := int64(t) / hourMS
 	h, ok := s.hours[hour]
 	if !ok {
-		var err error
 		if h, err = s.load(ctx, hour); err != nil {
-			return isNew, err
+			return isNew, nil, err
 		}
 	}
 	s.tick++
 	h.used = s.tick
-	id := siphash.Hash(s.k0, s.k1, bytesOf(eventID))
-	sum := contentSum(content)
+	id, sum := s.hash(eventID), contentSum(content)
 	known, isKnown := h.find(id)
 	switch {
 	case isKnown && (known == sum || known == anyContent):
-		return isDuplicate, nil
-	case !isKnown && hour <= s.floor && len(h.sorted)+len(h.fresh) == 0:
+		return isDuplicate, nil, nil
+	case len(h.partly) > 0 && h.had(id, sum) != nil:
+		p.add(hour, h, id, sum)
+		return isPartial, h.had(id, sum), nil
+	case !isKnown && hour > 0 && hour <= s.floor && h.len() == 0:
 		// The hour's ids were forgotten. It is remembered again from here on.
 		p.add(hour, h, id, sum)
-		return isUnproven, nil
+		return isUnproven, nil, nil
 	}
 	p.add(hour, h, id, sum)
-	if isKnown {
-		return isConflict, nil
+	switch {
+	case isKnown || h.partly[id] != nil:
+		return isConflict, nil, nil
+	case hour > 0 && hour <= s.floor:
+		return isUnproven, nil, nil
 	}
-	if hour <= s.floor {
-		return isUnproven, nil
+	return isNew, nil, nil
+}
+
+// hash is what an event's id is remembered by: of the text that sinks get.
+func (s *seenIDs) hash(eventID string) uint64 {
+	return siphash.Hash(s.k0, s.k1, bytesOf(validText(eventID)))
+}
+
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
 	}
-	return isNew, nil
+	return strings.ToValidUTF8(s, "\ufffd")
 }
 
 func (p *seenPage) add(hour int64, h *seenHour, id uint64, content uint32) {
@@ -163,7 +186,7 @@ func (s *seenIDs) hold(n int) {
 
 // contentSum is what a content is remembered by; never anyContent.
 func contentSum(content string) uint32 {
-	return max(1, uint32(xxhash.Sum64String(content)))
+	return max(1, uint32(xxhash.Sum64String(validText(content))))
 }
 
 // committed tells that the page's ids are in the state.
@@ -181,7 +204,11 @@ func (s *seenIDs) load(ctx context.Context, hour int64) (*seenHour, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &seenHour{sorted: unpackSeen(segments), fresh: map[uint64]uint32{}}
+	some, err := s.state.SeenPartly(ctx, s.stream, hour)
+	if err != nil {
+		return nil, err
+	}
+	h := &seenHour{sorted: unpackSeen(segments), fresh: map[uint64]uint32{}, partly: unpackPartly(some)}
 	s.hours[hour] = h
 	s.hold(h.len())
 	return h, nil
@@ -205,7 +232,33 @@ func (s *seenIDs) letGo() {
 	}
 }
 
-func (h *seenHour) len() int { return len(h.sorted) + len(h.fresh) }
+func (h *seenHour) len() int { return len(h.sorted) + len(h.fresh) + len(h.partly) }
+
+// partly is an event as a sink has it that others have not.
+type partly struct {
+	sink    string
+	content uint32
+}
+
+func unpackPartly(bySink map[string][][]byte) map[uint64][]partly {
+	out := map[uint64][]partly{}
+	for _, sink := range slices.Sorted(maps.Keys(bySink)) {
+		for _, e := range unpackPairs(bySink[sink]) {
+			out[e.id] = append(out[e.id], partly{sink, e.content})
+		}
+	}
+	return out
+}
+
+// had returns the sinks that have an event in this content; nil for none.
+func (h *seenHour) had(id uint64, content uint32) (sinks []string) {
+	for _, s := range h.partly[id] {
+		if s.content == content || s.content == anyContent {
+			sinks = append(sinks, s.sink)
+		}
+	}
+	return slices.Compact(sinks)
+}
 
 func (h *seenHour) find(id uint64) (uint32, bool) {
 	if c, ok := h.fresh[id]; ok {
@@ -239,7 +292,16 @@ func sortLast(e []entry) []entry {
 	return out
 }
 
-func unpackSeen(segments [][]byte) []entry {
+func unpackSeen(segments [][]byte) []entry { return sortLast(unpack(segments)) }
+
+// unpackPairs keeps the different contents of an id.
+func unpackPairs(segments [][]byte) []entry {
+	out := unpack(segments)
+	slices.SortFunc(out, func(a, b entry) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.content, b.content)) })
+	return slices.Compact(out)
+}
+
+func unpack(segments [][]byte) []entry {
 	n := 0
 	for _, b := range segments {
 		n += len(b) / seenEntry
@@ -250,7 +312,7 @@ func unpackSeen(segments [][]byte) []entry {
 			out = append(out, entry{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])})
 		}
 	}
-	return sortLast(out)
+	return out
 }
 
 func packSeen(e []entry) []byte {

@@ -26,7 +26,7 @@ func judgeAll(t testing.TB, st State, s *seenIDs, now time.Time, at schemas.Time
 	page, err := s.begin(t.Context())
 	require.NoError(t, err)
 	for _, e := range events {
-		v, err := page.judge(t.Context(), e[0], e[1], at)
+		v, _, err := page.judge(t.Context(), e[0], e[1], at)
 		require.NoError(t, err)
 		out = append(out, v)
 	}

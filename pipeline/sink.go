@@ -151,7 +151,7 @@ func (s *sinkRun) claim(ctx context.Context) error {
 	case old.Equal(s.ownerNow()): // ours, in this generation
 	case old.StateID == mine.StateID && (old.Generation >= mine.Generation || had && old.Parts > mine.Parts):
 		return fault.New(fault.Permanent, "this state is older than the sink: it is at generation %d with %d parts, the sink has been written by generation %d with %d parts of the same state; "+
-			"it was restored from a copy, or a copy of it is running. Put the newest state back. Nothing was collected or written", mine.Generation, mine.Parts, old.Generation, old.Parts)
+			"it was restored from a copy, or a copy of it is running. Put the newest state back, or, with every agent stopped, run `weir state reconcile`, which asks the sinks for what this state has forgotten. Nothing was collected or written", mine.Generation, mine.Parts, old.Generation, old.Parts)
 	case old.StateID != mine.StateID && now.Sub(old.Heartbeat) < ownerAlive:
 		return fault.New(fault.Permanent, "another agent writes this sink: state %s was alive at %s. Two agents cannot share a sink; stop the other one", old.StateID, old.Heartbeat.Format(time.RFC3339))
 	case old.StateID != mine.StateID && !s.p.takeOver:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,6 @@ import (
 
 	"weir/internal/durable"
 	"weir/internal/failpoint"
-	"weir/internal/fault"
 	"weir/schemas"
 )
 
@@ -40,7 +40,8 @@ type spool struct {
 }
 
 // openSpool opens the spool in dir: segments the state does not know are from
-// an interrupted commit and are removed; a known one that is missing is an error.
+// an interrupted commit and are removed; one that is missing is found out by the
+// deliveries that need it.
 func openSpool(dir string, known map[string]int64) (*spool, error) {
 	if err := durable.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("opening spool: %w", err)
@@ -64,10 +65,11 @@ func openSpool(dir string, known map[string]int64) (*spool, error) {
 		}
 	}
 	for name, n := range known {
-		if !found[name] {
-			return nil, fault.New(fault.Permanent, "spool segment %s is missing: it holds rows not delivered yet; put it back", filepath.Join(dir, name+segmentSuffix))
+		if found[name] {
+			s.bytes.Add(n)
+		} else {
+			s.sizes[name] = 0
 		}
-		s.bytes.Add(n)
 	}
 	return s, nil
 }
@@ -129,16 +131,21 @@ func (s *spool) added(name string, size int64) {
 func (s *spool) load(b *Batch) (schemas.Encoded, error) {
 	name := filepath.Join(s.dir, b.Segment+segmentSuffix)
 	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return schemas.Encoded{}, newDamage(b, name, errMissing)
+	}
 	if err != nil {
 		return schemas.Encoded{}, fmt.Errorf("reading spool: %w", err)
 	}
 	defer f.Close()
 	buf := make([]byte, b.Bytes())
-	if _, err := f.ReadAt(buf, b.Offset); err != nil {
+	if _, err := f.ReadAt(buf, b.Offset); errors.Is(err, io.EOF) {
+		return schemas.Encoded{}, newDamage(b, name, errShort)
+	} else if err != nil {
 		return schemas.Encoded{}, fmt.Errorf("reading spool: batch %s in %s: %w", b.ID, name, err)
 	}
 	if crc32.Checksum(buf, castagnoli) != b.CRC {
-		return schemas.Encoded{}, fault.New(fault.Permanent, "reading spool: batch %s in %s is damaged: its checksum does not match", b.ID, name)
+		return schemas.Encoded{}, newDamage(b, name, errChecksum)
 	}
 	return schemas.Encoded{Head: buf[:b.HeadLen:b.HeadLen], Body: buf[b.HeadLen:]}, nil
 }

@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -54,11 +56,19 @@ var _ State = (*sqliteState)(nil)
 // a new generation. The caller holds the data directory's lock.
 func OpenState(ctx context.Context, dir string) (State, error) {
 	file := filepath.Join(dir, StateFile)
+	journal, err := os.Stat(file + "-wal")
+	unclosed := err == nil && journal.Size() > 0
 	s, err := openSQLite(file, "rwc")
 	if err != nil {
 		return nil, err
 	}
-	if err := s.init(ctx, file); err != nil {
+	if unclosed {
+		err = checkUnclosed(ctx, s.write, file)
+	}
+	if err == nil {
+		err = s.init(ctx, file)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -96,16 +106,47 @@ func openSQLite(file, mode string) (*sqliteState, error) {
 		return nil, fmt.Errorf("opening state %s: %w", file, err)
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn); err != nil {
+	if s.read, err = sql.Open("sqlite", strings.Replace(dsn, "cache_size%28-8000%29", "cache_size%28-2000%29", 1)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening state %s: %w", file, err), s.write.Close())
 	}
 	s.read.SetMaxOpenConns(4)
 	return s, nil
 }
 
+// checkTime bounds the look at a state that was not closed.
+const checkTime = 10 * time.Second
+
+// checkUnclosed looks for damage in a state whose last agent did not end well: its
+// journal is still there. A look that takes too long is given up: damage is
+// found when it is met.
+func checkUnclosed(ctx context.Context, db *sql.DB, file string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var found string
+	err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // given up
+	case err != nil:
+		return damaged(file, err)
+	case found != "ok":
+		return fault.New(fault.Permanent, "state %s is damaged: %s; "+putBack, file, found)
+	}
+	return nil
+}
+
+// spoolHolds reports whether there are segments in a data directory's spool.
+func spoolHolds(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "spool", "*"+segmentSuffix))
+	return err == nil && len(found) > 0
+}
+
 // touch makes the file with mode 0600 before SQLite would make it 0644.
 func touch(file string) error {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return fault.New(fault.Permanent, "state %s cannot be written by this user: %w; nothing is damaged: give it, and the directory, back to Weir's user, and see that the volume is not mounted read-only", file, err)
+	}
 	if err != nil {
 		return fmt.Errorf("opening state: %w", err)
 	}
@@ -113,16 +154,31 @@ func touch(file string) error {
 }
 
 func (s *sqliteState) init(ctx context.Context, file string) error {
-	var format int
+	var format, tables int
 	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&format); err != nil {
 		return damaged(file, err)
 	}
+	if err := s.write.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return damaged(file, err)
+	}
 	switch {
+	case format == 0 && tables == 0 && spoolHolds(filepath.Dir(file)):
+		return fault.New(fault.Permanent, "state %s is missing or empty, and the spool beside it holds rows not delivered yet: "+putBack, file)
 	case format > stateFormat:
 		return newer(file, format)
 	case format > 0 && format < stateFormat:
 		if err := s.keepCopy(ctx, file, format); err != nil {
 			return err
+		}
+	}
+	if format == stateFormat {
+		// This format has been opened before: what it was raised from is not needed.
+		copies, err := filepath.Glob(file + ".format*")
+		for _, name := range copies {
+			err = errors.Join(err, os.Remove(name))
+		}
+		if err != nil {
+			return fmt.Errorf("removing copies of the state in older formats: %w", err)
 		}
 	}
 	tx, err := s.write.BeginTx(ctx, nil)
@@ -203,13 +259,26 @@ func (s *sqliteState) load(ctx context.Context, file string) error {
 	return nil
 }
 
+// damaged words an error of SQLite's for a person: what it is, and what to do.
 func damaged(file string, err error) error {
 	var se *sqlite.Error
-	if errors.As(err, &se) && (se.Code()&0xff == sqlite3.SQLITE_CORRUPT || se.Code()&0xff == sqlite3.SQLITE_NOTADB) {
-		return fault.New(fault.Permanent, "state %s is damaged: %w; put back a copy, or move data_dir away to begin anew", file, err)
+	if !errors.As(err, &se) {
+		return fmt.Errorf("opening state %s: %w", file, err)
+	}
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR:
+		return fault.New(fault.Permanent, "state %s is damaged: %w; "+putBack, file, err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fault.New(fault.Permanent, "state %s, or its journal %s-wal, cannot be written by this user: %w; nothing is damaged: give both, and the directory, back to Weir's user, and see that the volume is not mounted read-only", file, filepath.Base(file), err)
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+		return fault.New(fault.Transient, "state %s: the disk is full, or does not answer: %w; nothing is lost: make room, or mend the disk, and start again", file, err)
 	}
 	return fmt.Errorf("opening state %s: %w", file, err)
 }
+
+// putBack is what to do when a state is lost.
+const putBack = "put back the newest copy (`weir state import`) or, if there is none, move data_dir away and begin anew; either way run `weir state reconcile` then, which asks the sinks for what is forgotten. " +
+	"Only what was collected and not delivered is to be collected again"
 
 func newer(file string, format int) error {
 	return fault.New(fault.Permanent, "state %s has format %d, this Weir knows %d: run the newer version that wrote it", file, format, stateFormat)
@@ -324,15 +393,15 @@ func (s *sqliteState) Sinks(ctx context.Context) ([]SinkState, error) {
 
 const batchColumns = `b.seq, b.id, b.segment, b.offset, b.head_len, b.body_len, b.crc, b.tbl, b.app, b.instance, b.schema_version, b.rows, b.plain, b.min_time, b.max_time, b.late, b.created`
 
-func scanBatch(r *sql.Rows) (b Batch, err error) {
+func scanBatch(r *sql.Rows, more ...any) (b Batch, err error) {
 	var created int64
-	err = r.Scan(&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.Plain, &b.MinTime, &b.MaxTime, &b.Late, &created)
+	err = r.Scan(append([]any{&b.Seq, &b.ID, &b.Segment, &b.Offset, &b.HeadLen, &b.BodyLen, &b.CRC, &b.Table, &b.App, &b.Instance, &b.SchemaVersion, &b.Rows, &b.Plain, &b.MinTime, &b.MaxTime, &b.Late, &created}, more...)...)
 	b.Created = time.UnixMilli(created).UTC()
 	return b, err
 }
 
 func (s *sqliteState) Pending(ctx context.Context, q Queue, limit int) ([]Batch, error) {
-	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq
+	return query(ctx, s.read, func(r *sql.Rows) (Batch, error) { return scanBatch(r) }, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq
 		WHERE d.sink = ? AND d.tbl = ? AND d.late = ? AND d.part = '' ORDER BY d.seq LIMIT ?`, q.Sink, q.Table, q.Late, limit)
 }
 

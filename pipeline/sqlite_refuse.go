@@ -189,7 +189,7 @@ func (s *sqliteState) Owed(ctx context.Context, sink string) ([]OwedRows, error)
 }
 
 func (s *sqliteState) Unplanned(ctx context.Context, sink string) ([]Batch, error) {
-	return query(ctx, s.read, scanBatch, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.sink = ? AND d.part = '' ORDER BY d.seq`, sink)
+	return query(ctx, s.read, func(r *sql.Rows) (Batch, error) { return scanBatch(r) }, `SELECT `+batchColumns+` FROM deliveries d JOIN batches b ON b.seq = d.seq WHERE d.sink = ? AND d.part = '' ORDER BY d.seq`, sink)
 }
 
 func (s *sqliteState) SyncedTables(ctx context.Context, sink string) (done, all int64, err error) {

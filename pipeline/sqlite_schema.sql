@@ -158,3 +158,16 @@ CREATE TABLE IF NOT EXISTS action_entries (
   seq INTEGER PRIMARY KEY, action_id TEXT NOT NULL, data BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS action_entries_id ON action_entries (action_id, seq);
+
+-- Ids of events that a sink has and others have not, found when a restored
+-- state was reconciled.
+CREATE TABLE IF NOT EXISTS seen_partly (
+  instance TEXT NOT NULL, stream TEXT NOT NULL, hour INTEGER NOT NULL, sink TEXT NOT NULL, entries BLOB NOT NULL,
+  PRIMARY KEY (instance, stream, hour, sink)
+) WITHOUT ROWID;
+
+-- Ids that sinks hold, while a state is being reconciled.
+CREATE TABLE IF NOT EXISTS held (
+  n INTEGER PRIMARY KEY, sink TEXT NOT NULL, instance TEXT NOT NULL, hour INTEGER NOT NULL, entries BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS held_hour ON held (instance, hour);

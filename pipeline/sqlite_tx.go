@@ -89,6 +89,7 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 		`DELETE FROM lanes WHERE instance = ?1`,
 		`DELETE FROM seen WHERE instance = ?1`,
 		`DELETE FROM seen_floor WHERE instance = ?1`,
+		`DELETE FROM seen_partly WHERE instance = ?1`,
 		`DELETE FROM synced WHERE instance = ?1`,
 		`DELETE FROM coverage WHERE instance = ?1`,
 		`DELETE FROM holes WHERE instance = ?1`,
@@ -163,8 +164,10 @@ func (t *sqliteTx) MergeSeen(s StreamID, hour int64, merge func([][]byte) []byte
 }
 
 func (t *sqliteTx) ForgetSeen(s StreamID, hour int64) error {
-	if err := t.exec(`DELETE FROM seen WHERE instance = ? AND stream = ? AND hour = ?`, s.Instance, s.Stream, hour); err != nil {
-		return err
+	for _, q := range []string{`DELETE FROM seen WHERE instance = ? AND stream = ? AND hour = ?`, `DELETE FROM seen_partly WHERE instance = ? AND stream = ? AND hour = ?`} {
+		if err := t.exec(q, s.Instance, s.Stream, hour); err != nil {
+			return err
+		}
 	}
 	return t.exec(`INSERT INTO seen_floor VALUES (?, ?, ?) ON CONFLICT (instance, stream) DO UPDATE SET hour = max(hour, excluded.hour)`, s.Instance, s.Stream, hour)
 }

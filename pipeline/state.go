@@ -71,6 +71,7 @@ type State interface {
 	PastStore
 	RefuseStore
 	ActionStore
+	ReconcileStore
 
 	// Size returns the bytes and rows of each kind of thing kept.
 	Size(ctx context.Context) ([]KindSize, error)
@@ -111,6 +112,7 @@ type Tx interface {
 	PastTx
 	RefuseTx
 	ActionTx
+	ReconcileTx
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error

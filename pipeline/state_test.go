@@ -207,7 +207,8 @@ func TestSpoolDamage(t *testing.T) {
 	_, err = s.load(b)
 	require.Error(t, err)
 
-	// Unknown segments are of an interrupted commit; a known one must be there.
+	// Unknown segments are of an interrupted commit; one that is not there is told
+	// by who needs it.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "orphan"+segmentSuffix), nil, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "half"+tmpSuffix), nil, 0o600))
 	_, err = openSpool(dir, map[string]int64{"seg": size})
@@ -215,6 +216,9 @@ func TestSpoolDamage(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
-	_, err = openSpool(dir, map[string]int64{"seg": size, "lost": 5})
-	require.ErrorContains(t, err, "lost.seg is missing")
+	s, err = openSpool(dir, map[string]int64{"seg": size, "lost": 5})
+	require.NoError(t, err)
+	require.Equal(t, size, s.bytes.Load())
+	_, err = s.load(&Batch{ID: "b2", Segment: "lost"})
+	require.ErrorContains(t, err, "lost.seg is damaged: the file is missing")
 }

@@ -31,7 +31,7 @@ type Encoded struct {
 const maxBody = 1 << 30
 
 var (
-	compress = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false)))
+	compress = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false)))
 
 	// EOS ends a stream.
 	EOS = compress.EncodeAll([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, nil)

@@ -43,6 +43,7 @@ type commands struct {
 	Connect    connectCmd    `cmd:"" help:"Have a person grant an instance access, in a browser."`
 	Status     statusCmd     `cmd:"" help:"Show what the state in data_dir holds, also while an agent runs."`
 	Ledger     ledgerCmd     `cmd:"" help:"Tell whether anything is missing, and which days are complete."`
+	State      stateCmd      `cmd:"" help:"Check, copy, put back and mend the state in data_dir."`
 	Scan       scanCmd       `cmd:"" help:"Look at scans, and decide on removals that are held."`
 	Actions    actionsCmd    `cmd:"" help:"Ask for, approve, look at and take back changes at vendors."`
 	Backfill   backfillCmd   `cmd:"" help:"Collect a stretch of a stream's past: weir backfill INSTANCE --stream S --from T. Also list, stop, resume, drop."`

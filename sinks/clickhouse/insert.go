@@ -43,6 +43,9 @@ func (st *staged) Commit(ctx context.Context) (sinks.Receipt, error) {
 
 func (st *staged) commit(ctx context.Context) (sinks.Receipt, error) {
 	s, p := st.s, st.p
+	if len(p.Batches) == 0 {
+		return sinks.Receipt{Repeat: true}, nil // all of it was lost with the spool
+	}
 	doubted := s.doubted(p.Table.Name)
 	s.setDoubt(p.Table.Name, true) // until this part is there for certain
 	r := sinks.Receipt{}

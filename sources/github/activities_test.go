@@ -69,7 +69,7 @@ func TestAuditPages(t *testing.T) {
 	asked := v.requests()
 	require.Equal(t, []string{"GET " + nextPage, "GET " + nextPage + "2", "GET " + nextPage + "3"}, asked[1:], "links verbatim, one request a page")
 	require.Equal(t, begin.Add(-webKept), sinceOf(t, asked[0]))
-	require.Equal(t, schemas.Time(begin.Add(-sweepEvery-time.Second).UnixMilli()), r.last.Watermark)
+	require.Equal(t, schemas.Time(begin.Add(-2*sweepEvery-time.Second).UnixMilli()), r.last.Watermark)
 
 	// From the cursor of any page the rest follows.
 	for i, c := range r.cursors[:3] {
@@ -82,7 +82,7 @@ func TestAuditPages(t *testing.T) {
 	for p, err := range s.readActivities(t.Context(), sources.Lane{}, r.cursors[1]) {
 		require.NoError(t, err)
 		require.True(t, p.More)
-		require.Equal(t, schemas.Time(begin.Add(-sweepEvery-time.Hour).UnixMilli()), p.Watermark)
+		require.Equal(t, schemas.Time(begin.Add(-2*sweepEvery-time.Hour).UnixMilli()), p.Watermark)
 		break
 	}
 }

@@ -32,7 +32,7 @@ var Connector = &sources.Connector{
 	Streams: []sources.StreamInfo{
 		{
 			Name: streamActivities, Shape: sources.Log, Tables: []string{schemas.TableActivities},
-			Every: time.Minute, Lateness: sweepEvery, Keep: gitKept + 24*time.Hour, Retention: webKept, WholeFor: gitKept,
+			Every: time.Minute, Lateness: 2 * sweepEvery, Keep: gitKept + 24*time.Hour, Retention: webKept, WholeFor: gitKept,
 			Back: true, ShowsLate: true,
 			Doc: "the organization's audit log, or the enterprise's: web and Git events",
 		},
@@ -345,7 +345,7 @@ func (s *session) Streams() []sources.Stream {
 
 // auditInfo is the audit log's declaration as this instance collects it.
 func (s *session) auditInfo(info sources.StreamInfo) sources.StreamInfo {
-	info.Lateness = s.cfg.Audit.Lateness
+	info.Lateness = s.lateness()
 	switch s.cfg.Audit.Include {
 	case "web":
 		info.WholeFor = 0

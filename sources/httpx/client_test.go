@@ -215,6 +215,7 @@ func TestRetries(t *testing.T) {
 		"a throttled change":    {answers{says(429, "Retry-After", "7"), says(200)}, Request{Method: "PATCH"}, 1, fault.Throttled, 7 * time.Second, [2]time.Duration{0, 0}},
 		"an idempotent change":  {answers{says(500), says(200)}, Request{Method: "POST", Idempotent: true}, 2, "", 0, [2]time.Duration{1, time.Second}},
 		"put":                   {answers{says(500), says(200)}, Request{Method: "PUT"}, 2, "", 0, [2]time.Duration{1, time.Second}},
+		"a put sent once":       {answers{says(500), says(200)}, Request{Method: "PUT", Once: true}, 1, fault.Transient, 0, [2]time.Duration{0, 0}},
 		"delete":                {answers{breaks, says(204)}, Request{Method: "DELETE"}, 2, "", 0, [2]time.Duration{1, time.Second}},
 		"what is not there":     {answers{says(404), says(200)}, Request{}, 1, fault.BadData, 0, [2]time.Duration{0, 0}},
 		"what is not allowed":   {answers{says(403), says(200)}, Request{}, 1, fault.Forbidden, 0, [2]time.Duration{0, 0}},

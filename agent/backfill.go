@@ -127,7 +127,7 @@ func (a *Agent) answerPast(w http.ResponseWriter, t pipeline.PastTask, err error
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	a.Log.Info(what, "task", t.ID, "instance", t.Instance, "stream", t.Stream, "from", t.Span.From, "to", t.Span.To)
+	a.Log.Info("a task of the past", "order", what, "task", t.ID, "instance", t.Instance, "stream", t.Stream, "from", t.Span.From, "to", t.Span.To)
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(t); err != nil {
 		a.Log.Warn("the answer to a command could not be sent", "error", err)

@@ -107,7 +107,7 @@ func holdRunning(ctx context.Context, dataDir string, h Hold) (release func(), e
 		end()
 		return nil, err
 	}
-	resp, err := (&http.Client{Transport: tr}).Do(req)
+	resp, err := (&http.Client{Transport: tr}).Do(req) //nolint:bodyclose // held open: the hold lasts as long; end closes it
 	if err != nil {
 		end()
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {

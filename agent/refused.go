@@ -127,7 +127,8 @@ func ActOnDead(ctx context.Context, dataDir string, d DeadRequest) (out []pipeli
 	if err != nil {
 		return nil, err
 	}
-	return out, json.Unmarshal(answer, &out)
+	err = json.Unmarshal(answer, &out)
+	return out, err
 }
 
 // CommandSink tells the agent that runs on a data directory what a person wants

@@ -81,20 +81,26 @@ func TestPlanCover(t *testing.T) {
 	f("dropped, or collected in another way", coverInput{frontier: at(900), unread: []LaneState{parked}, holes: []Hole{known(parked, span(500, 910), HoleClosed)}}, from(900), nil)
 	f("its name tells what it holds", coverInput{frontier: at(500), unread: []LaneState{parked}, span: func(sources.Lane) (schemas.Time, schemas.Time) { return 600_000, 700_000 }},
 		[]Span{span(500, 600), span(700, 990)}, map[string]Span{LaneHole(parked.Lane): span(600, 700)}, HoleOpen)
-	f("a lane without end fails: its hole grows", coverInput{frontier: at(900), unread: []LaneState{{Lane: sources.Lane{ID: "d"}, Class: "transient", Error: "502"}},
-		holes: []Hole{{Key: LaneHole(sources.Lane{ID: "d"}), Span: span(500, 910), State: HoleOpen, Class: ClassUnread}}},
+	f("a lane without end fails: its hole grows", coverInput{
+		frontier: at(900), unread: []LaneState{{Lane: sources.Lane{ID: "d"}, Class: "transient", Error: "502"}},
+		holes: []Hole{{Key: LaneHole(sources.Lane{ID: "d"}), Span: span(500, 910), State: HoleOpen, Class: ClassUnread}},
+	},
 		nil, map[string]Span{LaneHole(sources.Lane{ID: "d"}): span(500, 1010)}, HoleOpen)
 	f("an open hole is lost in the end", coverInput{frontier: at(900), info: sources.StreamInfo{Retention: 300 * time.Second}, holes: []Hole{{Key: "expired:1", Span: span(500, 600), State: HoleOpen, Class: ClassExpired, Reason: "x"}}},
 		from(900), map[string]Span{"expired:1": span(500, 600)}, HoleLost)
 
 	// What was covered and is in a hole now is taken back.
-	p := planCover(coverInput{started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 900)},
-		span: func(sources.Lane) (schemas.Time, schemas.Time) { return 600_000, 700_000 }})
+	p := planCover(coverInput{
+		started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 900)},
+		span: func(sources.Lane) (schemas.Time, schemas.Time) { return 600_000, 700_000 },
+	})
 	require.Equal(t, []Span{span(600, 700)}, p.back)
 	require.Equal(t, from(900), p.spans)
 	// But not what of an old hole was collected since.
-	p = planCover(coverInput{started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 600), span(650, 900)},
-		holes: []Hole{known(parked, span(600, 700), HoleOpen)}})
+	p = planCover(coverInput{
+		started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 600), span(650, 900)},
+		holes: []Hole{known(parked, span(600, 700), HoleOpen)},
+	})
 	require.Empty(t, p.back)
 	require.Equal(t, from(900), p.spans)
 }

@@ -300,5 +300,6 @@ func (e *encoder) deadRow(lane sources.Lane, r sources.Reject, now time.Time) (D
 		ID: e.p.ids.New(), At: now.UTC(), Kind: DeadRow, StreamID: e.run.ID, App: e.run.App, Lane: lane.ID, Hint: lane.Hint, Mapping: e.run.Stream.Info.Mapping,
 		Ref: r.Ref, Class: "bad_data", Reason: r.Reason, Raw: string(bytesOf(r.Raw)),
 	}
-	return d, e.p.dead.keep(&d)
+	err := e.p.dead.keep(&d)
+	return d, err
 }

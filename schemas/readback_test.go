@@ -32,7 +32,7 @@ func TestReadBack(t *testing.T) {
 			require.NoError(t, err)
 			rec, err := Decode(table, e)
 			require.NoError(t, err)
-			defer rec.Release()
+			t.Cleanup(rec.Release)
 			back := &Rows{}
 			got, err := table.ReadBack(rec, back, nil)
 			require.NoError(t, err)

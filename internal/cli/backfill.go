@@ -29,8 +29,8 @@ type backfillCmd struct {
 type backfillStartCmd struct {
 	configFlag
 	Instance string `arg:"" help:"The instance."`
-	Stream   string `required:"" placeholder:"NAME" help:"Its stream, such as activities."`
-	From     string `required:"" placeholder:"TIME" help:"Where to begin: a date, an RFC 3339 time, or a time back from now such as 90d."`
+	Stream   string `required:"true" placeholder:"NAME" help:"Its stream, such as activities."`
+	From     string `required:"true" placeholder:"TIME" help:"Where to begin: a date, an RFC 3339 time, or a time back from now such as 90d."`
 	To       string `placeholder:"TIME" help:"Where to end; without it, now."`
 	Detach   bool   `help:"Return at once: the running agent does the work."`
 }

@@ -211,8 +211,8 @@ func (f configFlag) command(c *console, cmd agent.SinkCommand, offline func(cont
 type sinksFillCmd struct {
 	configFlag
 	Name  string `arg:"" help:"The sink to copy into."`
-	From  string `required:"" placeholder:"SINK" help:"The Parquet sink to copy from."`
-	Since string `required:"" help:"From when on: a time, a day, or how long ago, such as 90d."`
+	From  string `required:"true" placeholder:"SINK" help:"The Parquet sink to copy from."`
+	Since string `required:"true" help:"From when on: a time, a day, or how long ago, such as 90d."`
 	Until string `help:"Until when; without it, all."`
 }
 

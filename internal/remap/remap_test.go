@@ -48,8 +48,16 @@ func TestMap(t *testing.T) {
 	var env []schemas.Envelope
 	rows := &schemas.Rows{}
 	for i, r := range []in{
-		{"a", "1 new x y"}, {"a", "2 old"}, {"a", "other new"}, {"a", "8 new;3 right;9 new"}, {"a", "8 new;9 new"},
-		{"a", ""}, {"a", "bad"}, {"b", "7 new"}, {"none", "8 new"}, {"a", "9 new"},
+		{"a", "1 new x y"},
+		{"a", "2 old"},
+		{"a", "other new"},
+		{"a", "8 new;3 right;9 new"},
+		{"a", "8 new;9 new"},
+		{"a", ""},
+		{"a", "bad"},
+		{"b", "7 new"},
+		{"none", "8 new"},
+		{"a", "9 new"},
 	} {
 		env = append(env, schemas.Envelope{Instance: r.instance, Tenant: "t", ObservedAt: march, Version: int64(i), BatchID: "b"})
 		rows.Activities = append(rows.Activities, schemas.Activity{EventID: string(rune('1' + i)), Action: "old", ScopeID: "t", Time: march, Raw: r.raw})

@@ -68,7 +68,7 @@ func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 			t.Run(fmt.Sprintf("undisturbed facts %d", len(tried)), func(t *testing.T) {
 				t.Parallel()
 				site := on.site(t, &f, sandbox.Vendor{}, nil)
-				err, diff := on.collect(t, site)
+				diff, err := on.collect(t, site)
 				require.NoError(t, err)
 				require.Empty(t, diff)
 				site.polite()
@@ -78,7 +78,7 @@ func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			site := on.site(t, &f, m.Vendor, m.Wrap)
-			switch err, diff := on.collect(t, site); {
+			switch diff, err := on.collect(t, site); {
 			case err != nil:
 				t.Logf("noticed: %.200v", err)
 			case len(diff) > 0:
@@ -94,14 +94,14 @@ func Mutate(t *testing.T, f Fixture, mutations []Mutation) {
 
 // collect collects once or, where a scenario disturbs, again as the agent would:
 // a single run gives up on a lane after some attempts.
-func (g *Ground) collect(t *testing.T, site *Site) (err error, diff []string) { //nolint:revive // the error is a finding too
+func (g *Ground) collect(t *testing.T, site *Site) (diff []string, err error) {
 	for range map[bool]int{true: 1, false: 6}[g.Site.Scenario == ""] {
 		err = site.Run(t.Context(), site.Config(), true)
 		if diff = site.Compare("lake"); err == nil && len(diff) == 0 {
 			break
 		}
 	}
-	return err, diff
+	return diff, err
 }
 
 // Rename returns a wrapper that has the answers of paths with an end call a

@@ -217,7 +217,6 @@ type inserter struct {
 	batches []sinks.Batch
 	plain   int64
 	rows    int64
-	n       int
 }
 
 func (m *remap) inserter(p string) *inserter {

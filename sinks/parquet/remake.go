@@ -44,7 +44,7 @@ func (m *remap) remake(ctx context.Context, old Mark) (err error) {
 		}
 		err := m.read(ctx, mf, func(env []schemas.Envelope, rows *schemas.Rows) error {
 			was.add(env, rows)
-			return m.chunks(env, rows, func(day int64, e schemas.Encoded, b sinks.Batch) error {
+			return m.chunks(env, rows, func(_ int64, e schemas.Encoded, b sinks.Batch) error {
 				offset, size := at, len(e.Body)
 				b.ID = fmt.Sprintf("%s-%d", old.Part, len(p.Batches))
 				b.Load = func() (schemas.Encoded, error) {
@@ -152,7 +152,7 @@ func (m *remap) read(ctx context.Context, f MarkFile, each func([]schemas.Envelo
 }
 
 // readFile reads a file's columns, or all of them, some rows at a time.
-func readFile(ctx context.Context, name string, t *schemas.Table, columns []string, each func(arrow.RecordBatch) error) (err error) {
+func readFile(ctx context.Context, name string, _ *schemas.Table, columns []string, each func(arrow.RecordBatch) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil { // arrow-go panics on some errors
 			err = fault.New(fault.Permanent, "%s cannot be read: %v", name, v)

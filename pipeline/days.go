@@ -31,17 +31,30 @@ type dayWord struct {
 	mark  sinks.DayMark
 }
 
-func (s *sinkRun) markDays(ctx context.Context, m sinks.DayMarker) error {
-	k := &dayKeeper{s: s, marker: m, pending: map[string]dayWord{}}
+// newDayKeeper returns the keeper of a sink; nil for one that is told nothing.
+func newDayKeeper(s *sinkRun) *dayKeeper {
+	m, ok := s.sink.(sinks.DayMarker)
+	if !ok {
+		return nil
+	}
+	return &dayKeeper{s: s, marker: m, pending: map[string]dayWord{}}
+}
+
+// run looks now and then until ctx ends.
+func (k *dayKeeper) run(ctx context.Context) error {
 	for {
-		if err := k.look(ctx); err != nil && ctx.Err() == nil {
-			s.p.log.Warn("could not tell the sink which days are complete; trying again", "sink", s.name, "error", err)
-		}
+		k.lookAndLog(ctx)
 		select {
-		case <-s.p.clock.After(dayEvery):
+		case <-k.s.p.clock.After(dayEvery):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+}
+
+func (k *dayKeeper) lookAndLog(ctx context.Context) {
+	if err := k.look(ctx); err != nil && ctx.Err() == nil {
+		k.s.p.log.Warn("could not tell the sink which days are complete; trying again", "sink", k.s.name, "error", err)
 	}
 }
 

@@ -237,7 +237,7 @@ type Day struct {
 // what is missing.
 const DayCovered = "covered"
 
-// dayGrace is how long after its end a day is waited for whose streams are
+// dayGrace is how long after its end and the lateness a day is waited for whose streams are
 // behind.
 const dayGrace = 24 * time.Hour
 
@@ -277,7 +277,7 @@ func ReadDayLedgers(ctx context.Context, st State, streams []LedgerStream) (out 
 
 // Days says of the days that have ended, the oldest first and at most limit of
 // them, whether they are complete. A day is closed when every stream has come
-// past it, late events included, or dayGrace after its end, then with what is
+// past it, late events included, or dayGrace after that was due, then with what is
 // missing. A stream counts from the day on which its collection began.
 func Days(streams []DayLedger, now time.Time, limit int) (out []Day) {
 	const day = 24 * time.Hour
@@ -310,7 +310,7 @@ func Days(streams []DayLedger, now time.Time, limit int) (out []Day) {
 			if rest := Subtract([]Span{whole}, l.Covered); len(rest) > 0 {
 				word = dayReason(whole, rest, l)
 				one.Complete = false
-				one.Closed = one.Closed && (!s.UpTo.Before(whole.To) || now.Sub(whole.To) > dayGrace)
+				one.Closed = one.Closed && (!s.UpTo.Before(whole.To) || now.Sub(whole.To) > dayGrace+s.Info.Lateness)
 			}
 			if one.Streams[s.ID.Instance] == nil {
 				one.Streams[s.ID.Instance] = map[string]string{}

@@ -218,6 +218,7 @@ func (s *sinkRun) beat(ctx context.Context) error {
 // ends or the sink refuses for good.
 func (s *sinkRun) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	days := newDayKeeper(s)
 	err := s.persevere(ctx, nil, "preparing", func() error {
 		if s.isPrepared() {
 			return nil
@@ -229,8 +230,8 @@ func (s *sinkRun) run(ctx context.Context) error {
 			g.Go(func() error { return d.run(ctx) })
 		}
 		g.Go(func() error { return s.beats(ctx) })
-		if m, ok := s.sink.(sinks.DayMarker); ok {
-			g.Go(func() error { return s.markDays(ctx, m) })
+		if days != nil {
+			g.Go(func() error { return days.run(ctx) })
 		}
 		err = g.Wait()
 	}
@@ -243,6 +244,9 @@ func (s *sinkRun) run(ctx context.Context) error {
 		defer cancel()
 		if err := s.beat(last); err != nil {
 			s.p.log.Warn("could not renew the sink's owner record at the end", "sink", s.name, "error", err)
+		}
+		if days != nil { // a single run has no other time for it
+			days.lookAndLog(last)
 		}
 	}
 	s.mu.Lock()

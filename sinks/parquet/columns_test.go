@@ -39,6 +39,9 @@ func TestReadBack(t *testing.T) {
 				for i := range rows.CollectionRuns {
 					rows.CollectionRuns[i].StartedAt, rows.CollectionRuns[i].FinishedAt = firstDay+schemas.Time(i), 1
 				}
+				for i := range rows.ActionLog {
+					rows.ActionLog[i].At = firstDay + schemas.Time(i)
+				}
 				b.add("aws", rows)
 			}
 			root := t.TempDir()

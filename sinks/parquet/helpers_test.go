@@ -24,7 +24,7 @@ const dayMillis = 86_400_000
 
 // fill puts random values into the rows of a table.
 func fill(r *rand.Rand, rows *schemas.Rows, t *schemas.Table, n int) {
-	for i, name := range []string{"activities", "accounts", "groups", "group_members", "privileges", "files", "file_permissions", "apps", "app_grants", "collection_runs"} {
+	for i, name := range []string{"activities", "accounts", "groups", "group_members", "privileges", "files", "file_permissions", "apps", "app_grants", "collection_runs", "action_log"} {
 		if name == t.Name {
 			f := reflect.ValueOf(rows).Elem().Field(i)
 			f.Set(reflect.MakeSlice(f.Type(), n, n))

@@ -141,11 +141,11 @@ func (c *console) summary(a *agent.Agent, took time.Duration) {
 		st := &run.Stats
 		t.AppendRow(table.Row{
 			s.ID.Instance, s.ID.Stream, st.Rows.Load(), st.Duplicates.Load(), st.Rejected.Load(), st.LanesParked.Load(),
-			fmt.Sprintf("%.2f", secs.Seconds()), rate(st.Rows.Load(), secs), size(st.Bytes.Load()), size(st.BytesOut.Load()),
+			seconds(secs), rate(st.Rows.Load(), secs), size(st.Bytes.Load()), size(st.BytesOut.Load()),
 		})
 	}
 	for _, s := range a.Pipeline.SinkStatus() {
-		t.AppendRow(table.Row{"sink " + s.Name, "", s.Rows, "", "", "", fmt.Sprintf("%.2f", took.Seconds()), rate(s.Rows, took), "", size(s.Bytes)})
+		t.AppendRow(table.Row{"sink " + s.Name, "", s.Rows, "", "", "", seconds(took), rate(s.Rows, took), "", size(s.Bytes)})
 	}
 	t.Render()
 }
@@ -158,6 +158,14 @@ func newTable(out io.Writer, header ...any) table.Writer {
 	t.Style().Options.DrawBorder = false
 	t.AppendHeader(table.Row(header))
 	return t
+}
+
+// seconds words how long something took, in at most six characters.
+func seconds(d time.Duration) string {
+	if d >= 100*time.Second {
+		return fmt.Sprintf("%.0f", d.Seconds())
+	}
+	return fmt.Sprintf("%.2f", d.Seconds())
 }
 
 func rate(n int64, d time.Duration) string {

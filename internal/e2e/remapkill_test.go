@@ -127,10 +127,11 @@ func TestRemapLake(t *testing.T) {
 	require.GreaterOrEqual(t, kills, 4)
 	// While an agent runs, the sink stays where it is.
 	stop := w.collect(false)
-	o = w.remapped("", "--sink", "lake", "--to-path", to)
+	meanwhile := filepath.Join(w.dir, "lake.meanwhile") // the other may be whole by now, and the sink's
+	o = w.remapped("", "--sink", "lake", "--to-path", meanwhile)
 	require.Zero(t, o.code, o.stderr)
 	require.Contains(t, o.stderr, "The agent is running")
-	require.NoFileExists(t, filepath.Join(to, "_weir", "owner.json"))
+	require.NoFileExists(t, filepath.Join(meanwhile, "_weir", "owner.json"))
 	w.add(5)
 	require.Eventually(t, func() bool { return w.lakeRows() == len(w.truth) }, 30*time.Second, 50*time.Millisecond)
 	stop()

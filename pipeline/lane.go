@@ -177,7 +177,7 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	case fault.Expired:
 		l.Cursor = ""
 	case fault.Throttled:
-		l.Due = now.Add(max(fault.RetryAfter(err), firstLaneWait))
+		l.Due = now.Add(min(max(fault.RetryAfter(err), firstLaneWait), r.far()))
 		r.submit(ch, l, nil)
 		return nil
 	case fault.Transient:
@@ -189,7 +189,7 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	wait := min(firstLaneWait<<min(l.Fails, 20), maxLaneWait)
 	// Waiting as asked is no failed attempt.
 	if asked := fault.RetryAfter(err); asked > 0 {
-		wait = asked
+		wait = min(asked, r.far())
 	} else {
 		l.Fails++
 		wait = wait/2 + mathrand.N(wait)

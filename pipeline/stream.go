@@ -143,7 +143,7 @@ func (r *StreamRun) Run(ctx context.Context) error {
 		case err != nil:
 			r.p.log.Error("stream failed; trying again", "instance", r.ID.Instance, "stream", r.ID.Stream, "error", err)
 		}
-		wait := max(r.Every-r.p.clock.Since(started), fault.RetryAfter(err))
+		wait := min(max(r.Every-r.p.clock.Since(started), fault.RetryAfter(err)), r.far())
 		select {
 		case <-r.p.clock.After(wait):
 		case <-r.wake:
@@ -201,6 +201,9 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 	err = g.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err == nil {
+		err = r.checkSkew(ctx)
 	}
 	if r.Once {
 		r.p.committer.flush()
@@ -403,13 +406,16 @@ func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, err := r.p.state.DueLanes(ctx, r.lanes, horizon, 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
+	known, err := r.p.state.DueLanes(ctx, r.lanes, horizon, now.Add(r.far()), 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
 	if err != nil {
 		return nil, next, err
 	}
 	for _, l := range known {
 		if a, ok := r.ahead[l.Lane.ID]; ok && a.Lane.Hint == l.Lane.Hint {
 			l = a.LaneState
+		}
+		if l.Due.After(now.Add(r.far())) {
+			l.Due = now
 		}
 		switch {
 		case r.reading[l.Lane.ID] || l.Status != LaneOpen:
@@ -472,23 +478,33 @@ func (r *StreamRun) countError(err error) {
 // maintain forgets what need not be remembered any more, now and then.
 func (r *StreamRun) maintain(ctx context.Context) error {
 	now := r.p.clock.Now()
-	if now.Sub(r.upkeep) < upkeepEvery {
+	if !elapsed(now, r.upkeep, upkeepEvery) {
 		return nil
 	}
 	r.upkeep = now
+	by, kept := now, func(Tx) error { return nil }
+	if !r.Once { // runs of their own come apart as they like
+		var err error
+		if by, kept, err = r.p.forgetBy(ctx, r.ID.String(), r.Every); err != nil {
+			return err
+		}
+	}
 	keep := r.Stream.Info.Keep
 	held, err := r.heldHours(ctx)
 	if err != nil {
 		return err
 	}
 	err = r.p.committer.update(ctx, func(tx Tx) error {
-		if _, err := tx.ForgetLanes(r.ID, now.Add(-keep)); err != nil {
+		if _, err := tx.ForgetLanes(r.ID, by.Add(-keep)); err != nil {
 			return err
 		}
-		if err := tx.ForgetHoles(now.Add(-keepHoles)); err != nil {
+		if err := tx.ForgetHoles(by.Add(-keepHoles)); err != nil {
+			return err
+		}
+		if err := kept(tx); err != nil {
 			return err
 		}
 		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
 	})
-	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, now, keep, held))
+	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, by, keep, held))
 }

@@ -25,12 +25,17 @@ func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) err
 	}
 	inFlight := make(chan struct{}, pagesInFlight)
 	rejected := int64(0)
+	same := r.stuck(l.Lane.ID)
+	defer func() { r.setStuck(l.Lane.ID, same) }()
 	err := r.guard("reading", func() error {
 		for page, err := range r.Stream.Read(ctx, l.Lane, l.Cursor) {
 			if err == nil {
 				err = failpoint.Hit(failpoint.Fetch)
 			}
 			if err != nil {
+				return err
+			}
+			if err := same.events(page); err != nil {
 				return err
 			}
 			n, err := r.take(ctx, &l, page, enc, inFlight)

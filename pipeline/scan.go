@@ -509,6 +509,7 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 	}
 	return s.r.guard("listing", func() error {
 		complete := false
+		var same sameness
 		for page, err := range s.r.Stream.Lanes(ctx, cursor) {
 			if err == nil {
 				err = failpoint.Hit(failpoint.Listing)
@@ -523,6 +524,10 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 			if err := s.r.checkLanes(page); err != nil {
 				return err
 			}
+			if err := same.lanes(cursor, page); err != nil {
+				return fmt.Errorf("listing %s: %w", s.r.ID, err)
+			}
+			cursor = page.Next
 			s.r.Stats.Listed.Add(int64(len(page.Lanes)))
 			if err := add(page); err != nil {
 				return err

@@ -177,6 +177,8 @@ func (s *scan) readLane(ctx context.Context, l reading) error {
 	inFlight := make(chan struct{}, pagesInFlight)
 	began := s.p.clock.Now()
 	rejected := int64(0)
+	same := r.stuck(l.Lane.ID)
+	defer func() { r.setStuck(l.Lane.ID, same) }()
 	ended := false
 	err := r.guard("reading", func() error {
 		for page, err := range read(ctx, l.Lane, cursor) {
@@ -187,6 +189,9 @@ func (s *scan) readLane(ctx context.Context, l reading) error {
 				return err
 			}
 			if err := s.checkPage(&l, cursor, page); err != nil {
+				return err
+			}
+			if err := same.entities(page, s.tables); err != nil {
 				return err
 			}
 			cursor = page.Next

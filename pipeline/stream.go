@@ -64,6 +64,7 @@ type StreamRun struct {
 
 	mu      sync.Mutex
 	reading map[string]bool
+	same    map[string]sameness // lanes stuck at a page
 	ahead   map[string]*aheadLane
 	began   *int64 // from when a reading that began anew reads, until that is covered
 }
@@ -91,7 +92,7 @@ type aheadLane struct {
 func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 	r := &StreamRun{
 		StreamOptions: o, p: p, lanes: o.ID, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
-		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
+		reading: map[string]bool{}, same: map[string]sameness{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r
 	r.caller.Stream = o.ID.Stream
@@ -265,6 +266,7 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 	if err != nil {
 		return err
 	}
+	var same sameness
 	return r.guard("listing", func() error {
 		for page, err := range r.Stream.Lanes(ctx, cursor) {
 			if err == nil {
@@ -274,6 +276,10 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 				r.countError(err)
 				return fmt.Errorf("listing %s: %w", r.ID, err)
 			}
+			if err := same.lanes(cursor, page); err != nil {
+				return fmt.Errorf("listing %s: %w", r.ID, err)
+			}
+			cursor = page.Next
 			if err := r.addLanes(ctx, page); err != nil {
 				return err
 			}

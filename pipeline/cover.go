@@ -95,7 +95,12 @@ type coverPlan struct {
 // where the reading began, to what the run says; but for the holes, the lanes
 // that it left unread among them.
 func planCover(in coverInput) coverPlan {
-	out := coverPlan{frontier: in.to}
+	out, vendor := coverPlan{frontier: in.to}, in.now
+	if in.started.Sub(in.to) > in.info.Lateness+distrust {
+		// A clock far ahead of the vendor's would take for lost what it still has.
+		// Where nothing has happened for long, the next event tells.
+		in.started, vendor = in.to, in.to
+	}
 	from := in.frontier
 	wholeFor := cmp.Or(in.info.WholeFor, in.info.Retention)
 	switch {
@@ -197,7 +202,7 @@ func planCover(in coverInput) coverPlan {
 			open = append(open, h)
 		}
 	}
-	out.holes = append(out.holes, lostHoles(open, in.info.Retention, in.now)...)
+	out.holes = append(out.holes, lostHoles(open, in.info.Retention, vendor)...)
 	out.spans = Subtract(reach, missing)
 	out.back = Intersect(in.covered, fresh)
 	return out

@@ -238,7 +238,7 @@ func owed(covered []Span, holes []Hole, retention time.Duration, now time.Time) 
 			continue
 		}
 		missing = append(missing, h.Span)
-		if due := h.DueAt(); due.IsZero() || due.After(now) {
+		if due := h.DueAt(); due.IsZero() || due.After(now) && !due.After(now.Add(leastFar+maxHoleWait)) {
 			waiting = append(waiting, h.Span)
 		}
 	}

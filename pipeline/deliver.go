@@ -248,9 +248,12 @@ func (d *delivery) due(now time.Time) (late bool, wait time.Duration, due bool) 
 	defer d.mu.Unlock()
 	b := d.sink.batching
 	for i, delay := range []time.Duration{b.MaxDelay, b.LateDelay} {
-		t := d.totals[i]
+		t := &d.totals[i]
 		if t.Batches == 0 {
 			continue
+		}
+		if t.Oldest.After(now) {
+			t.Oldest = now // of a clock that was ahead
 		}
 		left := delay - now.Sub(t.Oldest)
 		if t.Plain >= int64(b.TargetSize) || t.Batches >= maxPartBatches || left <= 0 || d.flushing {

@@ -21,7 +21,7 @@ func (p *Pipeline) forgetInstances(ctx context.Context, update func(context.Cont
 	p.goneMu.Lock()
 	defer p.goneMu.Unlock()
 	now := p.clock.Now()
-	if p.instances == nil || now.Sub(p.gone) < upkeepEvery {
+	if p.instances == nil || !elapsed(now, p.gone, upkeepEvery) {
 		return nil
 	}
 	p.gone = now

@@ -25,12 +25,17 @@ func (r *StreamRun) readLane(ctx context.Context, l LaneState, enc *encoder) err
 	}
 	inFlight := make(chan struct{}, pagesInFlight)
 	rejected := int64(0)
+	same := r.stuck(l.Lane.ID)
+	defer func() { r.setStuck(l.Lane.ID, same) }()
 	err := r.guard("reading", func() error {
 		for page, err := range r.Stream.Read(ctx, l.Lane, l.Cursor) {
 			if err == nil {
 				err = failpoint.Hit(failpoint.Fetch)
 			}
 			if err != nil {
+				return err
+			}
+			if err := same.events(page); err != nil {
 				return err
 			}
 			n, err := r.take(ctx, &l, page, enc, inFlight)
@@ -177,7 +182,7 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	case fault.Expired:
 		l.Cursor = ""
 	case fault.Throttled:
-		l.Due = now.Add(max(fault.RetryAfter(err), firstLaneWait))
+		l.Due = now.Add(min(max(fault.RetryAfter(err), firstLaneWait), r.far()))
 		r.submit(ch, l, nil)
 		return nil
 	case fault.Transient:
@@ -189,7 +194,7 @@ func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	wait := min(firstLaneWait<<min(l.Fails, 20), maxLaneWait)
 	// Waiting as asked is no failed attempt.
 	if asked := fault.RetryAfter(err); asked > 0 {
-		wait = asked
+		wait = min(asked, r.far())
 	} else {
 		l.Fails++
 		wait = wait/2 + mathrand.N(wait)

@@ -315,7 +315,7 @@ func (b *pastRun) read(ctx context.Context, pr *StreamRun, t *PastTask) (lanes L
 		if b.once {
 			return lanes, pr.failing(ctx, lanes)
 		}
-		next, err := pr.p.state.DueLanes(ctx, pr.lanes, pr.p.clock.Now().Add(1000*time.Hour), 1)
+		next, err := pr.p.state.DueLanes(ctx, pr.lanes, pr.p.clock.Now().Add(pr.far()), pr.p.clock.Now().Add(pr.far()), 1)
 		if err != nil {
 			return lanes, err
 		}

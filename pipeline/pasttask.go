@@ -26,7 +26,7 @@ func (b *pastRun) plan(ctx context.Context, tasks []PastTask) (added []PastTask,
 			added = append(added, *t)
 		}
 	}
-	if !b.repaired.IsZero() && now.Sub(b.repaired) < repairEvery {
+	if !b.repaired.IsZero() && !elapsed(now, b.repaired, repairEvery) {
 		return added, nil
 	}
 	b.repaired = now

@@ -205,7 +205,7 @@ func (s *scan) judgeTable(ctx context.Context, t *scanTable, read map[int64]bool
 		}
 		e.total++
 		wasRead, listed := read[b.Lane]
-		if t.seen.has(b.Row) || listed && !wasRead || b.At >= started {
+		if t.seen.has(b.Row) || listed && !wasRead || b.At >= started && b.At <= now.UnixMilli() {
 			return
 		}
 		e.again[b.Lane] = e.again[b.Lane] || b.Flags&(rowHeld|rowBlind) == 0

@@ -64,7 +64,7 @@ func (r *room) reason() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reason := ""
-	if now := r.p.clock.Now(); r.checked.IsZero() || now.Sub(r.checked) >= roomCheck {
+	if now := r.p.clock.Now(); r.checked.IsZero() || elapsed(now, r.checked, roomCheck) {
 		r.checked = now
 		var st unix.Statfs_t
 		if err := unix.Statfs(r.dir, &st); err == nil {

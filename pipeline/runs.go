@@ -133,7 +133,7 @@ func (l *runLog) endWith(ctx context.Context, run *runInfo, lanes LaneCounts, fa
 	}
 	healed := failure == nil && !l.failing.IsZero()
 	quiet := row.Rows == 0 && row.Rejected == 0 && row.Outcome == "success"
-	if quiet && !r.Once && apply == nil && !healed && now.Sub(l.told) < quietRuns && (plan == nil || len(plan.holes)+len(plan.closed) == 0) {
+	if quiet && !r.Once && apply == nil && !healed && !elapsed(now, l.told, quietRuns) && (plan == nil || len(plan.holes)+len(plan.closed) == 0) {
 		return nil
 	}
 	trouble, err := l.trouble(failure, now)

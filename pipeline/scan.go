@@ -252,7 +252,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 	if err := s.decide(ctx); err != nil {
 		return next, err
 	}
-	if s.st.Open && s.p.clock.Since(s.st.Started) > maxRoundAge {
+	if s.st.Open && elapsed(s.p.clock.Now(), s.st.Started, maxRoundAge) {
 		if err := s.giveUp(ctx, fault.New(fault.Transient, "the round began %s ago: it is begun anew", s.p.clock.Since(s.st.Started).Round(time.Second))); err != nil {
 			return next, err
 		}
@@ -313,6 +313,12 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 			next = due
 		}
 	}
+	if now := s.p.clock.Now(); next.After(now.Add(r.far())) {
+		next = now // of a clock that was ahead
+	}
+	if err := r.checkSkew(ctx); err != nil {
+		return next, err
+	}
 	return next, s.maintain(ctx)
 }
 
@@ -349,7 +355,7 @@ func (s *scan) passed(ctx context.Context, counts ScanCounts) error {
 // roundDue says when the next round begins.
 func (s *scan) roundDue() time.Time {
 	switch {
-	case s.st.Round == 0 || s.r.Once:
+	case s.st.Round == 0 || s.r.Once || s.st.Started.After(s.p.clock.Now()):
 		return time.Time{}
 	case s.newcomers():
 		return s.st.Started.Add(min(s.every(), s.roundEvery()))
@@ -388,7 +394,7 @@ func (s *scan) begin(ctx context.Context) error {
 	st.Round++
 	st.ID, st.Started, st.Open, st.Listed, st.Sight, st.Syncing, st.Copies = s.p.ids.New(), now, true, false, sight, syncing, nil
 	for _, sink := range s.p.sinks {
-		if sink.copyEvery > 0 && now.Sub(st.Copied[sink.name]) >= sink.copyEvery {
+		if sink.copyEvery > 0 && elapsed(now, st.Copied[sink.name], sink.copyEvery) {
 			st.Copies = append(st.Copies, sink.name)
 		}
 	}
@@ -503,6 +509,7 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 	}
 	return s.r.guard("listing", func() error {
 		complete := false
+		var same sameness
 		for page, err := range s.r.Stream.Lanes(ctx, cursor) {
 			if err == nil {
 				err = failpoint.Hit(failpoint.Listing)
@@ -517,6 +524,10 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 			if err := s.r.checkLanes(page); err != nil {
 				return err
 			}
+			if err := same.lanes(cursor, page); err != nil {
+				return fmt.Errorf("listing %s: %w", s.r.ID, err)
+			}
+			cursor = page.Next
 			s.r.Stats.Listed.Add(int64(len(page.Lanes)))
 			if err := add(page); err != nil {
 				return err
@@ -538,7 +549,7 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 // maintain forgets what need not be remembered any more, now and then.
 func (s *scan) maintain(ctx context.Context) error {
 	now := s.p.clock.Now()
-	if now.Sub(s.r.upkeep) < upkeepEvery {
+	if !elapsed(now, s.r.upkeep, upkeepEvery) {
 		return nil
 	}
 	s.r.upkeep = now

@@ -124,6 +124,9 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 			if delta {
 				due = l.DeltaDue
 			}
+			if due.After(now.Add(s.r.far())) {
+				due = now
+			}
 			switch {
 			case s.reading[l.Num]:
 			case due.After(now):
@@ -136,7 +139,7 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 			}
 		}
 	}
-	lanes, err := s.p.state.OpenLanes(ctx, s.r.ID, s.st.Round, now.Add(shortWait), s.fails(), limit)
+	lanes, err := s.p.state.OpenLanes(ctx, s.r.ID, s.st.Round, now.Add(shortWait), now.Add(s.r.far()), s.fails(), limit)
 	if err != nil {
 		return nil, next, err
 	}
@@ -144,7 +147,7 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 	if s.r.Stream.Delta == nil || s.r.Once {
 		return out, next, nil
 	}
-	if lanes, err = s.p.state.DeltaLanes(ctx, s.r.ID, s.st.Round, now, limit); err != nil {
+	if lanes, err = s.p.state.DeltaLanes(ctx, s.r.ID, s.st.Round, now, now.Add(s.r.far()), limit); err != nil {
 		return nil, next, err
 	}
 	take(lanes, true)
@@ -174,6 +177,8 @@ func (s *scan) readLane(ctx context.Context, l reading) error {
 	inFlight := make(chan struct{}, pagesInFlight)
 	began := s.p.clock.Now()
 	rejected := int64(0)
+	same := r.stuck(l.Lane.ID)
+	defer func() { r.setStuck(l.Lane.ID, same) }()
 	ended := false
 	err := r.guard("reading", func() error {
 		for page, err := range read(ctx, l.Lane, cursor) {
@@ -184,6 +189,9 @@ func (s *scan) readLane(ctx context.Context, l reading) error {
 				return err
 			}
 			if err := s.checkPage(&l, cursor, page); err != nil {
+				return err
+			}
+			if err := same.entities(page, s.tables); err != nil {
 				return err
 			}
 			cursor = page.Next
@@ -300,14 +308,14 @@ func (s *scan) fail(l reading, err error) (chan error, error) {
 		}
 		l.Cursor = ""
 	case fault.Throttled:
-		*due = now.Add(max(fault.RetryAfter(err), firstLaneWait))
+		*due = now.Add(min(max(fault.RetryAfter(err), firstLaneWait), r.far()))
 		return s.submitLane(l), nil
 	case fault.Transient, fault.BadData:
 	}
 	r.Stats.LanesFailed.Add(1)
 	wait := min(firstLaneWait<<min(l.Fails, 20), maxLaneWait)
 	if asked := fault.RetryAfter(err); asked > 0 {
-		wait = asked // waiting as asked is no failed attempt
+		wait = min(asked, r.far()) // waiting as asked is no failed attempt
 	} else {
 		l.Fails++
 		wait = wait/2 + mathrand.N(wait)

@@ -14,9 +14,9 @@ type ScanStore interface {
 	Scan(ctx context.Context, s StreamID) (ScanState, error)
 	// OpenLanes returns the lanes of a round that are still to be read and due
 	// by now, the longest due first, but for those that failed too often.
-	OpenLanes(ctx context.Context, s StreamID, round int64, now time.Time, fails, limit int) ([]ScanLane, error)
+	OpenLanes(ctx context.Context, s StreamID, round int64, now, far time.Time, fails, limit int) ([]ScanLane, error)
 	// DeltaLanes returns the lanes, read in full, whose delta is due by now.
-	DeltaLanes(ctx context.Context, s StreamID, round int64, now time.Time, limit int) ([]ScanLane, error)
+	DeltaLanes(ctx context.Context, s StreamID, round int64, now, far time.Time, limit int) ([]ScanLane, error)
 	// ScanCounts counts a round's lanes.
 	ScanCounts(ctx context.Context, s StreamID, round int64, fails int) (ScanCounts, error)
 	// ReadLanes returns the numbers of a round's lanes: true for those that it

@@ -347,9 +347,10 @@ func scanLane(r *sql.Rows) (l LaneState, err error) {
 	return l, err
 }
 
-func (s *sqliteState) DueLanes(ctx context.Context, id StreamID, now time.Time, limit int) ([]LaneState, error) {
-	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE instance = ? AND stream = ? AND status = 0 AND due <= ? ORDER BY due LIMIT ?`,
-		id.Instance, id.Stream, now.UnixMilli(), limit)
+func (s *sqliteState) DueLanes(ctx context.Context, id StreamID, now, far time.Time, limit int) ([]LaneState, error) {
+	return query(ctx, s.read, scanLane, `SELECT * FROM (SELECT `+laneColumns+` FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0 AND due <= ?3 ORDER BY due LIMIT ?5)
+		UNION ALL SELECT * FROM (SELECT `+laneColumns+` FROM lanes WHERE instance = ?1 AND stream = ?2 AND status = 0 AND due > max(?3, ?4) ORDER BY due LIMIT ?5)`,
+		id.Instance, id.Stream, now.UnixMilli(), far.UnixMilli(), limit)
 }
 
 func (s *sqliteState) LaneErrors(ctx context.Context, limit int) ([]LaneState, error) {

@@ -46,16 +46,20 @@ func scanScanLane(r *sql.Rows) (l ScanLane, err error) {
 	return l, err
 }
 
-func (s *sqliteState) OpenLanes(ctx context.Context, id StreamID, round int64, now time.Time, fails, limit int) ([]ScanLane, error) {
-	return query(ctx, s.read, scanScanLane, `SELECT `+scanLaneColumns+` FROM scan_lanes
-		WHERE instance = ? AND stream = ? AND listed = ? AND done <> listed AND due <= ? AND fails < ? ORDER BY due LIMIT ?`,
-		id.Instance, id.Stream, round, now.UnixMilli(), fails, limit)
+func (s *sqliteState) OpenLanes(ctx context.Context, id StreamID, round int64, now, far time.Time, fails, limit int) ([]ScanLane, error) {
+	return query(ctx, s.read, scanScanLane, `SELECT * FROM (SELECT `+scanLaneColumns+` FROM scan_lanes
+		WHERE instance = ?1 AND stream = ?2 AND listed = ?3 AND done <> listed AND due <= ?4 AND fails < ?6 ORDER BY due LIMIT ?7)
+		UNION ALL SELECT * FROM (SELECT `+scanLaneColumns+` FROM scan_lanes
+		WHERE instance = ?1 AND stream = ?2 AND listed = ?3 AND done <> listed AND due > ?5 AND fails < ?6 ORDER BY due LIMIT ?7)`,
+		id.Instance, id.Stream, round, now.UnixMilli(), far.UnixMilli(), fails, limit)
 }
 
-func (s *sqliteState) DeltaLanes(ctx context.Context, id StreamID, round int64, now time.Time, limit int) ([]ScanLane, error) {
-	return query(ctx, s.read, scanScanLane, `SELECT `+scanLaneColumns+` FROM scan_lanes
-		WHERE instance = ? AND stream = ? AND delta <> '' AND delta_due <= ? AND (listed <> ? OR done = listed) ORDER BY delta_due LIMIT ?`,
-		id.Instance, id.Stream, now.UnixMilli(), round, limit)
+func (s *sqliteState) DeltaLanes(ctx context.Context, id StreamID, round int64, now, far time.Time, limit int) ([]ScanLane, error) {
+	return query(ctx, s.read, scanScanLane, `SELECT * FROM (SELECT `+scanLaneColumns+` FROM scan_lanes
+		WHERE instance = ?1 AND stream = ?2 AND delta <> '' AND delta_due <= ?3 AND (listed <> ?5 OR done = listed) ORDER BY delta_due LIMIT ?6)
+		UNION ALL SELECT * FROM (SELECT `+scanLaneColumns+` FROM scan_lanes
+		WHERE instance = ?1 AND stream = ?2 AND delta <> '' AND delta_due > ?4 AND (listed <> ?5 OR done = listed) ORDER BY delta_due LIMIT ?6)`,
+		id.Instance, id.Stream, now.UnixMilli(), far.UnixMilli(), round, limit)
 }
 
 func (s *sqliteState) ScanCounts(ctx context.Context, id StreamID, round int64, fails int) (c ScanCounts, err error) {
@@ -239,7 +243,7 @@ func (t *sqliteTx) AddScanLanes(s StreamID, round int64, lanes []sources.Lane, n
 		ON CONFLICT (instance, stream, lane) DO UPDATE SET hint = excluded.hint, listed = excluded.listed,
 		cursor = iif(listed = ?6, cursor, ''), due = iif(listed = ?6, due, ?5), fails = iif(listed = ?6, fails, 0),
 		class = iif(listed = ?6, class, ''), error = iif(listed = ?6, error, ''),
-		done = CASE WHEN listed = ?6 THEN done WHEN ?4 <> '' AND ?4 = read_hint AND read_at > ?7 THEN ?6 ELSE 0 END`)
+		done = CASE WHEN listed = ?6 THEN done WHEN ?4 <> '' AND ?4 = read_hint AND read_at > ?7 AND read_at <= ?5 THEN ?6 ELSE 0 END`)
 	if err != nil {
 		return err
 	}

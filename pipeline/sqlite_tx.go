@@ -99,7 +99,7 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 			return false, err
 		}
 	}
-	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag, metaSwept} {
+	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag, metaSwept, metaUpkeep, metaSkew} {
 		prefix += instance + "/"
 		if err := t.exec(`DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1`, prefix); err != nil {
 			return false, err

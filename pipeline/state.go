@@ -31,8 +31,9 @@ type State interface {
 	Instances(ctx context.Context) ([]string, error)
 	// Listing returns a stream's listing cursor.
 	Listing(ctx context.Context, s StreamID) (sources.Cursor, error)
-	// DueLanes returns lanes to be read by now, the longest due first.
-	DueLanes(ctx context.Context, s StreamID, now time.Time, limit int) ([]LaneState, error)
+	// DueLanes returns lanes to be read by now, the longest due first, and those
+	// due after far.
+	DueLanes(ctx context.Context, s StreamID, now, far time.Time, limit int) ([]LaneState, error)
 	// LaneCounts counts a stream's lanes by status.
 	LaneCounts(ctx context.Context, s StreamID) (LaneCounts, error)
 	// SeenHour returns the packed segments of ids seen in one hour, oldest first.

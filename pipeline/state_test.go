@@ -107,7 +107,7 @@ func TestLanesStartAgainUnderAnotherHint(t *testing.T) {
 		update(func(tx Tx) error { return tx.AddLanes(testStream, []sources.Lane{l}, now) })
 	}
 	due := func() []LaneState {
-		l, err := st.DueLanes(t.Context(), testStream, now.Add(time.Hour), 10)
+		l, err := st.DueLanes(t.Context(), testStream, now.Add(time.Hour), now.Add(2*time.Hour), 10)
 		require.NoError(t, err)
 		return l
 	}

@@ -64,6 +64,7 @@ type StreamRun struct {
 
 	mu      sync.Mutex
 	reading map[string]bool
+	same    map[string]sameness // lanes stuck at a page
 	ahead   map[string]*aheadLane
 	began   *int64 // from when a reading that began anew reads, until that is covered
 }
@@ -91,7 +92,7 @@ type aheadLane struct {
 func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 	r := &StreamRun{
 		StreamOptions: o, p: p, lanes: o.ID, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
-		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
+		reading: map[string]bool{}, same: map[string]sameness{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r
 	r.caller.Stream = o.ID.Stream
@@ -143,7 +144,7 @@ func (r *StreamRun) Run(ctx context.Context) error {
 		case err != nil:
 			r.p.log.Error("stream failed; trying again", "instance", r.ID.Instance, "stream", r.ID.Stream, "error", err)
 		}
-		wait := max(r.Every-r.p.clock.Since(started), fault.RetryAfter(err))
+		wait := min(max(r.Every-r.p.clock.Since(started), fault.RetryAfter(err)), r.far())
 		select {
 		case <-r.p.clock.After(wait):
 		case <-r.wake:
@@ -201,6 +202,9 @@ func (r *StreamRun) round(ctx context.Context) (err error) {
 	err = g.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err == nil {
+		err = r.checkSkew(ctx)
 	}
 	if r.Once {
 		r.p.committer.flush()
@@ -262,6 +266,7 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 	if err != nil {
 		return err
 	}
+	var same sameness
 	return r.guard("listing", func() error {
 		for page, err := range r.Stream.Lanes(ctx, cursor) {
 			if err == nil {
@@ -271,6 +276,10 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 				r.countError(err)
 				return fmt.Errorf("listing %s: %w", r.ID, err)
 			}
+			if err := same.lanes(cursor, page); err != nil {
+				return fmt.Errorf("listing %s: %w", r.ID, err)
+			}
+			cursor = page.Next
 			if err := r.addLanes(ctx, page); err != nil {
 				return err
 			}
@@ -403,13 +412,16 @@ func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time,
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, err := r.p.state.DueLanes(ctx, r.lanes, horizon, 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
+	known, err := r.p.state.DueLanes(ctx, r.lanes, horizon, now.Add(r.far()), 4*max(1, r.Parallel)+len(r.ahead)+len(r.reading))
 	if err != nil {
 		return nil, next, err
 	}
 	for _, l := range known {
 		if a, ok := r.ahead[l.Lane.ID]; ok && a.Lane.Hint == l.Lane.Hint {
 			l = a.LaneState
+		}
+		if l.Due.After(now.Add(r.far())) {
+			l.Due = now
 		}
 		switch {
 		case r.reading[l.Lane.ID] || l.Status != LaneOpen:
@@ -472,23 +484,33 @@ func (r *StreamRun) countError(err error) {
 // maintain forgets what need not be remembered any more, now and then.
 func (r *StreamRun) maintain(ctx context.Context) error {
 	now := r.p.clock.Now()
-	if now.Sub(r.upkeep) < upkeepEvery {
+	if !elapsed(now, r.upkeep, upkeepEvery) {
 		return nil
 	}
 	r.upkeep = now
+	by, kept := now, func(Tx) error { return nil }
+	if !r.Once { // runs of their own come apart as they like
+		var err error
+		if by, kept, err = r.p.forgetBy(ctx, r.ID.String(), r.Every); err != nil {
+			return err
+		}
+	}
 	keep := r.Stream.Info.Keep
 	held, err := r.heldHours(ctx)
 	if err != nil {
 		return err
 	}
 	err = r.p.committer.update(ctx, func(tx Tx) error {
-		if _, err := tx.ForgetLanes(r.ID, now.Add(-keep)); err != nil {
+		if _, err := tx.ForgetLanes(r.ID, by.Add(-keep)); err != nil {
 			return err
 		}
-		if err := tx.ForgetHoles(now.Add(-keepHoles)); err != nil {
+		if err := tx.ForgetHoles(by.Add(-keepHoles)); err != nil {
+			return err
+		}
+		if err := kept(tx); err != nil {
 			return err
 		}
 		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
 	})
-	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, now, keep, held))
+	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, by, keep, held))
 }

@@ -58,6 +58,9 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	t.Render()
 	fmt.Fprintln(c.out)
+	if err := c.skews(ctx, cfg, st); err != nil {
+		return err
+	}
 	if err := c.scans(ctx, cfg, st); err != nil {
 		return err
 	}
@@ -151,3 +154,20 @@ type schemaDocsCmd struct{}
 
 // Run implements the command.
 func (schemaDocsCmd) Run(c *console) error { return schemas.WriteMarkdown(c.out) }
+
+// skews tells of vendors whose clocks differ much from this machine's.
+func (c *console) skews(ctx context.Context, cfg *configs.Config, st pipeline.State) error {
+	for _, inst := range cfg.Instances {
+		for _, info := range inst.Connector.Streams {
+			skew, err := pipeline.VendorSkew(ctx, st, pipeline.StreamID{Instance: inst.Name, Stream: info.Name})
+			if err != nil {
+				return err
+			}
+			if skew != 0 {
+				fmt.Fprintf(c.out, "the clock of %s is %s: set this machine's\n", inst.Name, pipeline.SkewText(skew))
+				break
+			}
+		}
+	}
+	return nil
+}

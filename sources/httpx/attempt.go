@@ -107,6 +107,9 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 		Status: answer.StatusCode, Header: answer.Header, Body: body, Endpoint: cl.endpoint, URL: req.URL, At: at,
 		Skew: cl.c.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
 	}
+	if resp.Skew != 0 && cl.caller != nil {
+		cl.caller.Skew.Store(int64(resp.Skew))
+	}
 	return resp, transferred, nil
 }
 

@@ -154,6 +154,9 @@ type Caller struct {
 	// and leaves others half of what a bucket may send.
 	Yields bool
 	Counts Counts
+	// Skew is how far the vendor's clock is ahead of the agent's, in nanoseconds,
+	// by the newest answer that told; 0 unknown.
+	Skew atomic.Int64
 }
 
 // Counts are what a caller's requests cost, since the process started.

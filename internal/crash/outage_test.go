@@ -121,7 +121,7 @@ func (s *site) catchUp(log *logBuffer) time.Duration {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("%d of %d events have not come after %s:\n%s", missing, len(want), s.clock.Since(began), log.tail())
 		}
-		<-s.clock.After(time.Minute)
+		<-s.clock.After(time.Duration(s.speed) * 50 * time.Millisecond)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"weir/internal/failpoint"
 	"weir/sinks"
 )
 
@@ -123,7 +124,13 @@ func (k *dayKeeper) tell(ctx context.Context) error {
 			err = errors.Join(err, e)
 			continue
 		}
-		if e := k.s.p.committer.update(ctx, func(tx Tx) error { return tx.SetDayMark(k.s.name, date, w.hash) }); e != nil {
+		e := k.s.p.committer.update(ctx, func(tx Tx) error {
+			if err := failpoint.Hit(failpoint.DayTold); err != nil {
+				return err
+			}
+			return tx.SetDayMark(k.s.name, date, w.hash)
+		})
+		if e != nil {
 			return errors.Join(err, e)
 		}
 		k.known[date] = w.hash

@@ -202,7 +202,12 @@ func (b *pastRun) step(ctx context.Context, t *PastTask) error {
 			return b.end(ctx, t)
 		}
 		t.Window, t.Since, t.Listed = window, r.p.clock.Now().UTC(), false
-		err = r.p.committer.update(ctx, func(tx Tx) error { return errors.Join(tx.ClearPast(*t), tx.SetPast(*t)) })
+		err = r.p.committer.update(ctx, func(tx Tx) error {
+			if err := failpoint.Hit(failpoint.PastBegin); err != nil {
+				return err
+			}
+			return errors.Join(tx.ClearPast(*t), tx.SetPast(*t))
+		})
 		if err != nil {
 			return err
 		}
@@ -460,6 +465,9 @@ func (b *pastRun) tell(ctx context.Context, pr *StreamRun, t *PastTask, lanes La
 		row.CoveredFrom, row.CoveredTo = schemas.Time(covered.From.UnixMilli()), schemas.Time(covered.To.UnixMilli())
 	}
 	return pr.runs.tell(ctx, []schemas.CollectionRun{row}, n, now, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.PastRead); err != nil {
+			return err
+		}
 		if failure == nil {
 			if err := tx.ClearPast(*t); err != nil {
 				return err
@@ -484,6 +492,9 @@ func (b *pastRun) end(ctx context.Context, t *PastTask) error {
 	}
 	t.Left, t.Ended, t.Status = t.Span.From, now, PastDone
 	err = p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.PastEnd); err != nil {
+			return err
+		}
 		switch t.Mode {
 		case PastSweep:
 			if err := tx.SetMeta(sweptKey(t.StreamID, t.Age), formatMS(t.Span.To)); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/internal/setting"
 	"weir/sources"
@@ -93,7 +94,12 @@ func (b *pastRun) sweep(ctx context.Context, tasks []PastTask, age time.Duration
 		return nil, nil
 	}
 	t := PastTask{StreamID: r.ID, Mode: PastSweep, Status: PastOpen, Span: span, Left: span.To, Created: now, Windows: days([]Span{span}), Age: age}
-	err = r.p.committer.update(ctx, func(tx Tx) error { return tx.AddPast(&t) })
+	err = r.p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.PastAdd); err != nil {
+			return err
+		}
+		return tx.AddPast(&t)
+	})
 	return &t, err
 }
 
@@ -126,6 +132,9 @@ func (b *pastRun) repairs(ctx context.Context, tasks []PastTask, now time.Time) 
 		return nil, nil
 	}
 	err = r.p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.PastAdd); err != nil {
+			return err
+		}
 		added = added[:0]
 		for _, span := range owed {
 			t := PastTask{StreamID: r.ID, Mode: PastRepair, Status: PastOpen, Span: span, Left: span.To, Created: now, Windows: days([]Span{span})}
@@ -179,7 +188,12 @@ func (p *Pipeline) AddBackfill(ctx context.Context, id StreamID, info sources.St
 	if err != nil {
 		return t, err
 	}
-	err = p.committer.update(ctx, func(tx Tx) error { return tx.AddPast(&t) })
+	err = p.committer.update(ctx, func(tx Tx) error {
+		if err := failpoint.Hit(failpoint.PastAdd); err != nil {
+			return err
+		}
+		return tx.AddPast(&t)
+	})
 	poke(p.past.wake(id))
 	return t, err
 }

@@ -20,6 +20,7 @@ import (
 
 	"weir/internal/clickhousetest"
 	"weir/internal/failpoint"
+	"weir/internal/sandbox"
 	"weir/internal/sandbox/org"
 	"weir/internal/testclock"
 	"weir/internal/vault"
@@ -46,22 +47,40 @@ faults:
 var (
 	onlyParquet = []string{
 		failpoint.OwnerWrite, failpoint.OwnerSync, failpoint.OwnerRename, failpoint.PartWrite, failpoint.PartSync, failpoint.PartRename,
-		failpoint.PartMark, failpoint.MarkSync, failpoint.MarkRename,
+		failpoint.PartMark, failpoint.MarkSync, failpoint.MarkRename, failpoint.DayWrite, failpoint.DayRename, failpoint.DayTold,
 	}
 	onlyClickHouse = []string{failpoint.InsertSent, failpoint.InsertDone, failpoint.PartCount, failpoint.PartRepair}
+	// elsewhere are points of sinks that refuse rows, or are filled: these sites
+	// have none. TestRefusalKilledAtEveryStep (pipeline) meets them.
+	elsewhere = []string{failpoint.PartHalve, failpoint.PartAside, failpoint.FillPart}
 	// firstly are met at the first contact only.
 	firstly = []string{failpoint.TenantPin}
 	// oncely are met once a start, or by rounds of their own.
 	oncely = []string{
+		failpoint.PastAdd, failpoint.PastBegin, failpoint.PastRead, failpoint.PastEnd, failpoint.DayWrite, failpoint.DayRename, failpoint.DayTold,
 		failpoint.StateOpen, failpoint.StateCopy, failpoint.SinkOwner, failpoint.SinkClaim, failpoint.SinkPrepare, failpoint.TenantPin,
 		failpoint.Decide, failpoint.DecideDone, failpoint.VaultWrite, failpoint.VaultSync, failpoint.VaultRename, failpoint.PartRepair, failpoint.DeadAdd,
 	}
 	// notOurs are points of the other sink that a site never meets; and those
 	// that one site shows as well as the other are left to Parquet's rounds.
-	notInClickHouse = slices.Concat(onlyParquet, []string{
+	notInClickHouse = slices.Concat(onlyParquet, elsewhere, []string{
 		failpoint.StateCopy, failpoint.TenantPin, failpoint.Decide, failpoint.DecideDone, failpoint.VaultWrite, failpoint.VaultSync, failpoint.VaultRename,
 	})
 )
+
+// A site's history is older than what its first collection reads: backfills get
+// the rest, a stretch each.
+const (
+	history         = 48 * time.Hour
+	firstSince      = 24 * time.Hour
+	backfillStretch = 30 * time.Minute
+	stretches       = int((history - firstSince) / backfillStretch)
+)
+
+func logOf(app string, s *site) pipeline.StreamID {
+	i := slices.IndexFunc(s.tenants, func(t *sandbox.Tenant) bool { return t.App == app })
+	return pipeline.StreamID{Instance: s.tenants[i].Instance(), Stream: "activities"}
+}
 
 // tally is what the rounds at one point came to.
 type tally struct {
@@ -72,16 +91,18 @@ type tally struct {
 // rounds drives crash rounds over a site's points.
 type rounds struct {
 	*site
-	points  []string
-	tallies map[string]*tally
-	anytime int
-	done    int
-	checks  int
-	took    time.Duration
+	points    []string
+	tallies   map[string]*tally
+	anytime   int
+	backfills int // asked for
+	done      int
+	checks    int
+	took      time.Duration
 }
 
 func newRounds(s *site, without []string) *rounds {
 	r := &rounds{site: s, tallies: map[string]*tally{}}
+	s.instances = map[string]string{org.Okta: fmt.Sprintf("logs: {since: %s}\n", firstSince)}
 	for _, p := range failpoint.All() {
 		if !slices.Contains(without, p) {
 			r.points = append(r.points, p)
@@ -211,8 +232,19 @@ func (r *rounds) prepare(point string) order {
 	case failpoint.DeadAdd:
 		r.damage.Store(2)
 		r.skip(time.Hour)
-	case failpoint.ScanRemove, failpoint.ScanRows:
+	case failpoint.ScanRows:
 		r.leave(3)
+	case failpoint.ScanRemove:
+		r.accept()
+		r.leave(3)
+		r.skip(time.Hour)
+		r.child(once, "", time.Minute) // a first round that does not show them
+		r.skip(time.Hour)
+	case failpoint.PastAdd, failpoint.PastBegin, failpoint.PastRead, failpoint.PastEnd:
+		return r.backfill()
+	case failpoint.DayWrite, failpoint.DayRename, failpoint.DayTold:
+		r.skip(25 * time.Hour) // that a day closes
+		return order{Do: "run"}
 	case failpoint.ScanBegin, failpoint.ScanEnd, failpoint.LanesAdd, failpoint.Listing, failpoint.RunAdd:
 	case failpoint.Decide:
 		return order{Do: "decide", Stream: r.hold()}
@@ -228,6 +260,38 @@ func (r *rounds) prepare(point string) order {
 		}
 	}
 	return once
+}
+
+// backfill asks for another stretch of what happened before the collection began.
+func (r *rounds) backfill() order {
+	to := start.Add(-firstSince - time.Duration(r.backfills%stretches)*backfillStretch)
+	r.backfills++
+	return order{Do: "past", Stream: logOf(org.Okta, r.site), From: to.Add(-backfillStretch), To: to}
+}
+
+// backfillAll has all of it read: tasks that crashes have left, and what nobody
+// has asked for yet.
+func (r *rounds) backfillAll() {
+	r.t.Helper()
+	id := logOf(org.Okta, r.site)
+	var out outcome
+	for range 10 {
+		st, err := pipeline.ReadState(r.t.Context(), r.data())
+		require.NoError(r.t, err)
+		tasks, err := st.PastTasks(r.t.Context(), id)
+		require.NoError(r.t, err)
+		require.NoError(r.t, st.Close())
+		for _, t := range tasks {
+			if t.Status != pipeline.PastDone {
+				r.child(order{Do: "past", Stream: id, Task: t.ID}, "", time.Minute)
+			}
+		}
+		out = r.child(order{Do: "past", Stream: id, From: start.Add(-history), To: start}, "", time.Minute)
+		if strings.Contains(out.log, pipeline.ErrPastHeld.Error()) {
+			return
+		}
+	}
+	r.t.Fatalf("the past was not read to its end: %v\n%s", out.err, out.log[max(0, len(out.log)-4000):])
 }
 
 // olderState gives the state a format of before.
@@ -411,7 +475,7 @@ func TestCrashRounds(t *testing.T) {
 		t.Skip("no rounds are wanted")
 	}
 	s := newSite(t, siteOptions{scenario: faulty, seed: seed(t), people: crowd(n >= 200)})
-	r := newRounds(s, onlyClickHouse)
+	r := newRounds(s, slices.Concat(onlyClickHouse, elsewhere))
 	defer func() { told(t, "Parquet", r.matrix()) }()
 	least := 1
 	if n >= 1000 {

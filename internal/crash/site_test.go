@@ -52,14 +52,17 @@ var start = time.Date(2026, 10, 14, 11, 0, 0, 0, time.UTC) // a Wednesday
 
 // order is what a child process is to do.
 type order struct {
-	Do     string // once, run, decide, rotate
+	Do     string // once, run, past, decide, rotate
 	Config string // file
 	Data   string
 	Began  int64 // of the clock, by the real one, in nanoseconds
 	Skip   time.Duration
 	Speed  int
-	Stream pipeline.StreamID // decide
-	Token  string            // rotate: URL of the token endpoint
+	Stream pipeline.StreamID // decide, past
+	Task   int64             // past: one to be resumed; 0: of From to To
+	From   time.Time
+	To     time.Time
+	Token  string // rotate: URL of the token endpoint
 }
 
 func TestMain(m *testing.M) {
@@ -92,7 +95,14 @@ func (o order) obey(ctx context.Context) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	a, err := agent.New(ctx, agent.Options{Config: cfg, Clock: clock, Wall: clockwork.NewRealClock(), Log: log, Once: o.Do == "once"})
+	opts := agent.Options{Config: cfg, Clock: clock, Wall: clockwork.NewRealClock(), Log: log, Once: o.Do == "once"}
+	if o.Do == "past" {
+		opts.Past = &agent.PastJob{Of: o.Stream, Resume: o.Task}
+		if o.Task == 0 {
+			opts.Past.New = &agent.Backfill{Instance: o.Stream.Instance, Stream: o.Stream.Stream, From: o.From, To: o.To}
+		}
+	}
+	a, err := agent.New(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -129,7 +139,7 @@ type siteOptions struct {
 	speed      int // of the clock; 0: speed
 	people     int
 	events     float64
-	history    time.Duration // 0: two days
+	history    time.Duration // 0: the usual
 	clickhouse *clickhousetest.Server
 	database   string
 }
@@ -142,7 +152,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 		s.speed = o.speed
 	}
 	if o.history == 0 {
-		o.history = 48 * time.Hour
+		o.history = history
 	}
 	s.clock = testclock.Join(start, s.began, s.speed)
 	s.sandbox, err = sandbox.New(sandbox.Options{

@@ -29,6 +29,10 @@ const (
 	SeenAdd     = "seen.add"     // before event ids are committed
 	DeadAdd     = "dead.add"     // before a dead letter is committed
 	RunAdd      = "run.add"      // before a row of collection_runs is committed
+	PastAdd     = "past.add"     // before a sweep, repair or backfill is committed
+	PastBegin   = "past.begin"   // before a window's beginning is committed
+	PastRead    = "past.read"    // before it is known to have been read
+	PastEnd     = "past.end"     // before the end of a sweep, repair or backfill is committed
 	ScanBegin   = "scan.begin"   // before a round's beginning is committed
 	ScanRows    = "scan.rows"    // before what is known of rows is committed
 	ScanRemove  = "scan.remove"  // before removals are committed
@@ -57,6 +61,9 @@ const (
 	PartAside   = "part.aside"   // before a refused row is a dead letter
 	FillPart    = "fill.part"    // before rows copied from another sink are committed
 	SpoolFree   = "spool.free"   // before delivered segments are removed
+	DayWrite    = "day.write"    // while it is written that a day is complete
+	DayRename   = "day.rename"   // before that becomes visible
+	DayTold     = "day.told"     // before the state learns that a sink knows it
 
 	// Of weir remap.
 	RemapTable  = "remap.table"  // before a table beside the live one is made
@@ -80,7 +87,7 @@ var ofRemap = []string{RemapTable, RemapCopy, RemapWrite, RemapAttach, RemapSwap
 
 var all = []string{
 	StateOpen, StateCopy, SinkOwner, OwnerWrite, OwnerSync, OwnerRename, SinkClaim, SinkPrepare, VaultWrite, VaultSync, VaultRename, TenantPin,
-	Listing, LanesAdd, Fetch, SeenAdd, DeadAdd, RunAdd, ScanBegin, ScanRows, ScanRemove, ScanEnd, Decide, DecideDone, Upkeep,
+	Listing, LanesAdd, Fetch, SeenAdd, DeadAdd, RunAdd, PastAdd, PastBegin, PastRead, PastEnd, ScanBegin, ScanRows, ScanRemove, ScanEnd, Decide, DecideDone, Upkeep,
 	SpoolWrite, SpoolSync, SpoolRename, StateCommit, StateDone, PartPlan, PartWrite, PartSync, PartRename, PartMark, MarkSync, MarkRename,
-	InsertSent, InsertDone, PartCount, PartRepair, PartAck, PartHalve, PartAside, FillPart, SpoolFree,
+	InsertSent, InsertDone, PartCount, PartRepair, PartAck, PartHalve, PartAside, FillPart, SpoolFree, DayWrite, DayRename, DayTold,
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"weir/internal/durable"
+	"weir/internal/failpoint"
 	"weir/sinks"
 )
 
@@ -28,7 +29,7 @@ func (s *sink) MarkDay(_ context.Context, d sinks.DayMark) error {
 	if err != nil {
 		return err
 	}
-	f, tmp, err := s.create(d.Date, "day", markSuffix, durable.Points{})
+	f, tmp, err := s.create(d.Date, "day", markSuffix, durable.Points{Write: failpoint.DayWrite, Rename: failpoint.DayRename})
 	if err != nil {
 		s.made.Clear()
 		return fmt.Errorf("marking day %s: %w", d.Date, err)

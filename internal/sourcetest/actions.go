@@ -15,6 +15,8 @@ import (
 
 	"weir/internal/fault"
 	"weir/internal/rowtest"
+	"weir/internal/sandbox"
+	"weir/internal/sandbox/org"
 	"weir/schemas"
 	"weir/sources"
 )
@@ -34,6 +36,8 @@ type ActionCase struct {
 	Scope  string // in the sandbox's words, without which it cannot be done
 	// Changed are columns, by table, that undoing does not bring back.
 	Changed map[string][]string
+	// Prepare makes what the sandbox's organizations may lack; nil: they have it.
+	Prepare func(s *org.State)
 	// Again: it is never as the action would have it, so that it can be done
 	// again.
 	Again bool
@@ -60,10 +64,19 @@ func RunActions(t *testing.T, f Fixture, cases []ActionCase) {
 	site := f.NewSite(t, SiteOptions{People: few, Wrap: cut.wrap})
 	session, ok := site.Session().(sources.Governor)
 	require.True(t, ok, "the session carries out no actions")
+	prepare := func(tenant *sandbox.Tenant) {
+		for _, c := range cases {
+			if c.Prepare != nil {
+				tenant.World.Change(c.Prepare)
+			}
+		}
+	}
+	prepare(site.Tenant)
 	var foreign []*schemas.Rows
 	for _, name := range []string{"other", "another", "third"} { // not each has everything
 		tenant, err := site.Sandbox.Tenant(f.Connector.App, name, site.URL)
 		require.NoError(t, err)
+		prepare(tenant)
 		foreign = append(foreign, site.Sandbox.Truth(tenant))
 	}
 	for _, c := range cases {
@@ -307,12 +320,12 @@ func (x *actionRun) rows(table *schemas.Table, rows *schemas.Rows) rowtest.Table
 	list := rowtest.Table{}
 	for _, row := range rowtest.List(table, rows) {
 		delete(row, "modified_at")
-		key := rowtest.Key(table, row)
-		for _, c := range x.c.Changed[table.Name] {
+		key, changed := rowtest.Key(table, row), x.c.Changed[table.Name]
+		for _, c := range changed {
 			delete(row, c)
-			if slices.Contains(table.Key, c) {
-				key = fmt.Sprint(slices.Sorted(maps.Keys(row)), row)
-			}
+		}
+		if slices.ContainsFunc(changed, func(c string) bool { return slices.Contains(table.Key, c) }) {
+			key = fmt.Sprint(row) // which is in the order of the columns' names
 		}
 		list[key] = row
 	}

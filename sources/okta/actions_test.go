@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	sandboxokta "weir/internal/sandbox/okta"
+	"weir/internal/sandbox/org"
 	"weir/internal/sourcetest"
 	"weir/schemas"
 	"weir/sources"
@@ -119,6 +120,16 @@ func activeApps(truth *schemas.Rows) (out []actionTarget) {
 	return out
 }
 
+// grantScope has an administrator grant an app a scope.
+func grantScope(s *org.State) {
+	for _, in := range s.Integrations[org.Okta] {
+		if in.Active && in.Gone.IsZero() && in.Kind == "OPENID_CONNECT" {
+			s.WidenIntegration(org.Okta, &org.Act{At: s.Now, Client: &org.Client{}}, in, "okta.groups.read")
+			return
+		}
+	}
+}
+
 func inactiveApp(truth *schemas.Rows, t actionTarget) bool {
 	i := slices.IndexFunc(truth.Apps, func(a schemas.App) bool { return a.AppID == t.ID })
 	return i >= 0 && truth.Apps[i].Status == "inactive"
@@ -140,6 +151,7 @@ func actionCases() []sourcetest.ActionCase {
 		{
 			Name: "a scope of an app", Action: sources.RevokeGrant, Kind: credential, Candidates: grantsOf("consent:", "app", "app"), Effect: noGrant,
 			Event: "app.oauth2.admin.consent.revoke", Scope: "okta.appGrants.manage", Changed: map[string][]string{"app_grants": {"grant_id", "created_at"}},
+			Prepare: grantScope,
 		},
 		{Name: "a refresh token", Action: sources.RevokeGrant, Kind: credential, Candidates: grantsOf("token:", "account", "app"), Effect: noGrant, Event: "app.oauth2.token.revoke", Scope: "okta.apps.manage"},
 		{Name: "all grants of a person", Action: sources.RevokeGrant, Kind: account, Candidates: plainAccounts, Effect: noGrantsOfAccount, Event: "app.oauth2.token.revoke", Scope: "okta.users.manage"},

@@ -87,6 +87,10 @@ func RunActions(t *testing.T, f Fixture, cases []ActionCase) {
 			x.keepsSecrets()
 		})
 	}
+	if !t.Failed() { // what was done is collected, as anybody's doing is
+		site.Once()
+		site.Equal("lake")
+	}
 	site.polite()
 }
 

@@ -486,7 +486,7 @@ func TestLengthRequired(t *testing.T) {
 		require.Contains(t, line, status)
 	}
 	f("", "411")
-	f("Content-Length: 0\r\n", "404")
+	f("Content-Length: 0\r\n", "401") // it has a length, and no credentials
 }
 
 func TestAPIToken(t *testing.T) {

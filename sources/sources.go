@@ -60,6 +60,11 @@ type Capability struct {
 // own id, where that needs a right.
 const CapabilityOrganization = "organization"
 
+// CapabilityActions begins the name by which Session.Probe is asked whether an
+// action of Connector.Actions can be expected to work: "actions/suspend_user".
+// Nothing is written to find out.
+const CapabilityActions = "actions/"
+
 // Host is a place that the connector sends requests to.
 type Host struct{ Name, For string }
 

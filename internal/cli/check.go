@@ -128,6 +128,20 @@ func (c *console) checkInstance(ctx context.Context, cfg *configs.Config, inst c
 		}
 		t.AppendRow(table.Row{mark, capability.Name, capability.Doc, state})
 	}
+	for _, action := range inst.Connector.Actions {
+		name := sources.CapabilityActions + string(action.Action)
+		if !slices.Contains(inst.Governance.Allow, string(action.Action)) {
+			t.AppendRow(table.Row{"-", name, action.Doc, "not asked: governance.allow does not name it"})
+			continue
+		}
+		state, works := probed(session.Probe(ctx, name), sources.Capability{Scopes: action.Scopes})
+		mark := "ok"
+		if !works {
+			mark = "no"
+			failing++
+		}
+		t.AppendRow(table.Row{mark, name, action.Doc, state})
+	}
 	t.Render()
 	return failing, nil
 }

@@ -37,6 +37,7 @@ func connectorPage(c *sources.Connector) ([]byte, error) {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", k.Name, cell(k.Doc), cell(strings.Join(k.Scopes, "; or ")), cell(k.Where), cell(orAny(k.Edition)))
 		}
 	}
+	writeActions(&b, c)
 	if len(c.Hosts) > 0 {
 		b.WriteString("\n## Hosts\n\n| host | for |\n|---|---|\n")
 		for _, h := range c.Hosts {
@@ -60,7 +61,7 @@ func matrix(apps []*sources.Connector) []byte {
 	b.WriteString("| app |")
 	var names []string
 	for _, t := range schemas.Tables() {
-		if t.Name != schemas.TableCollectionRuns {
+		if t.Name != schemas.TableCollectionRuns && t.Name != schemas.TableActionLog { // which Weir itself fills
 			names = append(names, t.Name)
 			fmt.Fprintf(&b, " %s |", t.Name)
 		}
@@ -97,7 +98,72 @@ func matrix(apps []*sources.Connector) []byte {
 			fmt.Fprintf(&b, "| [%s](%s.md) | `%s` | %s | %s |\n", c.Title, c.App, s.Name, lookBack(s), late)
 		}
 	}
+	actionMatrix(&b, apps)
 	return b.Bytes()
+}
+
+// writeActions are the actions on a connector's page.
+func writeActions(b *bytes.Buffer, c *sources.Connector) {
+	if len(c.Actions) == 0 {
+		return
+	}
+	b.WriteString("\n## Actions\n\nNone is carried out unless `governance.allow` names it: see [governance](../governance.md). What one does not do stands below it, and in each plan.\n")
+	for i := range c.Actions {
+		a := &c.Actions[i]
+		fmt.Fprintf(b, "\n### %s\n\n%s.\n\n", a.Action, sentence(a.Doc))
+		for _, t := range a.Targets {
+			fmt.Fprintf(b, "- target_kind `%s`: target_id is %s, of the form `%s`\n", t.Kind, t.Doc, t.ID)
+		}
+		for _, p := range a.Params {
+			must := "optional"
+			if p.Required {
+				must = "required"
+			}
+			fmt.Fprintf(b, "- params `%s`, %s: %s\n", p.Name, must, p.Doc)
+		}
+		undo := "can be undone"
+		if a.NoUndo != "" {
+			undo = "cannot be undone: " + a.NoUndo
+		}
+		if a.Risky {
+			undo += "; always needs an approval"
+		}
+		if a.Delay > 0 {
+			undo += "; the effect may take " + setting.FormatDuration(a.Delay) + " to show"
+		}
+		fmt.Fprintf(b, "- %s\n- grant %s\n", undo, strings.Join(a.Scopes, "; or "))
+		for _, l := range a.Limits {
+			fmt.Fprintf(b, "- %s\n", l)
+		}
+	}
+}
+
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// actionMatrix is the table actions x apps.
+func actionMatrix(b *bytes.Buffer, apps []*sources.Connector) {
+	b.WriteString("\nWhat can be changed ([governance](../governance.md)); \"for good\" cannot be undone:\n\n| action | afterwards |")
+	var with []*sources.Connector
+	for _, c := range apps {
+		if len(c.Actions) > 0 {
+			with = append(with, c)
+			fmt.Fprintf(b, " [%s](%s.md#actions) |", c.Title, c.App)
+		}
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(with)) + "\n")
+	for _, w := range sources.ActionWords() {
+		fmt.Fprintf(b, "| `%s` | %s |", w.Action, cell(w.Doc))
+		for _, c := range with {
+			mark := ""
+			if a := c.Action(w.Action); a != nil {
+				if mark = "yes"; a.NoUndo != "" {
+					mark = "for good"
+				}
+			}
+			fmt.Fprintf(b, " %s |", mark)
+		}
+		b.WriteString("\n")
+	}
 }
 
 // lookBack is how far back a stream can be backfilled.

@@ -239,6 +239,9 @@ func (s *session) unlicensed(ctx context.Context, err error) error {
 
 // Probe implements sources.Session.
 func (s *session) Probe(ctx context.Context, capability string) error {
+	if action, ok := strings.CutPrefix(capability, sources.CapabilityActions); ok {
+		return s.probeAction(ctx, sources.Action(action))
+	}
 	one := url.Values{"per_page": {"1"}}
 	get := func(path httpx.Path, more ...string) error {
 		q := url.Values{"per_page": {"1"}}

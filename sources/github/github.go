@@ -78,6 +78,7 @@ var Connector = &sources.Connector{
 		"Accounts' suspension with Enterprise Managed Users lives in SCIM, which is not read: such accounts leave the members' list.",
 		"A team's inherited members are written once, at the child team that they belong to.",
 	},
+	Actions: actions,
 	Config:  func() setting.Struct { return newConfig() },
 	Open:    open,
 	Mapper:  newRemapper,

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/url"
 	"slices"
+	"strings"
 
 	"weir/internal/fault"
 	"weir/internal/setting"
@@ -62,6 +63,13 @@ var scopes = []string{
 	"okta.appGrants.read", "okta.apiTokens.read", "okta.oauthIntegrations.read", "okta.orgs.read",
 }
 
+func (c *Config) scopes() []string {
+	if c.Auth.Manage {
+		return slices.Concat(scopes, manageScopes)
+	}
+	return scopes
+}
+
 // newAuthorizer returns the configured kind of credentials; tokens is nil with
 // an API token.
 func newAuthorizer(env sources.Env, cfg *Config) (a httpx.Authorizer, tokens *auth.Tokens, err error) {
@@ -71,7 +79,7 @@ func newAuthorizer(env sources.Env, cfg *Config) (a httpx.Authorizer, tokens *au
 	case !cfg.Auth.PrivateKey.IsZero():
 		tokens, err = auth.NewPrivateKeyJWT(auth.PrivateKeyJWT{
 			HTTP: env.HTTP, Clock: env.Clock, TokenURL: cfg.BaseURL + "/oauth2/v1/token", ClientID: cfg.Auth.ClientID,
-			Key: cfg.Auth.PrivateKey.Value, KeyID: cfg.Auth.KeyID, Scopes: scopes, DPoP: cfg.Auth.DPoP == "on",
+			Key: cfg.Auth.PrivateKey.Value, KeyID: cfg.Auth.KeyID, Scopes: cfg.scopes(), DPoP: cfg.Auth.DPoP == "on",
 		})
 	default:
 		c, e := consent(env, cfg)
@@ -98,7 +106,7 @@ func consent(_ sources.Env, c setting.Struct) (*auth.Consent, error) {
 	return &auth.Consent{
 		AuthorizeURL: cfg.BaseURL + "/oauth2/v1/authorize", TokenURL: cfg.BaseURL + "/oauth2/v1/token",
 		ClientID: cfg.Auth.ClientID, ClientSecret: cfg.Auth.ClientSecret.Value, Basic: true, RedirectURL: cfg.Auth.RedirectURL,
-		Scopes: append([]string{"offline_access"}, scopes...),
+		Scopes: append([]string{"offline_access"}, cfg.scopes()...),
 		Hint:   "Sign in to " + cfg.BaseURL + " as an administrator whose roles the agent shall use; what that person may not see is not collected.",
 	}, nil
 }
@@ -165,6 +173,9 @@ func (s *session) Identity(ctx context.Context) (sources.Identity, error) {
 
 // Probe implements sources.Session.
 func (s *session) Probe(ctx context.Context, capability string) error {
+	if action, ok := strings.CutPrefix(capability, sources.CapabilityActions); ok {
+		return s.probeAction(ctx, sources.Action(action))
+	}
 	one := url.Values{"limit": {"1"}}
 	path := ""
 	switch capability {

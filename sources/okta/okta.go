@@ -82,6 +82,7 @@ var Connector = &sources.Connector{
 		{Name: "<sub>.okta.com, <sub>.okta-emea.com, <sub>.oktapreview.com, <sub>.okta-gov.com, <sub>.okta.mil, or a custom domain: the host of base_url", For: "everything: the API and its tokens"},
 	},
 	Limits:  limits,
+	Actions: actions,
 	Config:  func() setting.Struct { return defaults() },
 	Open:    open,
 	Mapper:  newRemapper,
@@ -105,6 +106,7 @@ type Auth struct {
 	PrivateKey   secret.Secret `key:"private_key,instead" doc:"the service app's private key, PEM or JWK" example:"${file:/etc/weir/okta.pem}"`
 	KeyID        string        `key:"key_id,instead" doc:"id (kid) under which its public key is registered" example:"weir-1"`
 	DPoP         string        `key:"dpop" enum:"auto on" doc:"proof of possession (RFC 9449): auto uses it when the app requires it, on always"`
+	Manage       bool          `key:"manage" doc:"with an app: ask for the scopes that actions need too (okta.users.manage and the like), as far as they are granted; an API token needs none"`
 	ClientSecret secret.Secret `key:"client_secret,instead" doc:"the web app's secret; a super administrator then grants access with weir connect"`
 	RedirectURL  string        `key:"redirect_url" doc:"with client_secret: the sign-in redirect URI registered with the web app, on this machine"`
 }
@@ -214,6 +216,7 @@ type session struct {
 	prefix string       // its path; "" but in a sandbox
 
 	org      atomic.Pointer[string] // the organization's id, once it was told
+	own      atomic.Pointer[string] // the user that the credentials belong to, once it was told
 	logPages sync.Pool              // of *logPage
 }
 

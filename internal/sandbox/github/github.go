@@ -66,6 +66,7 @@ type Handler struct {
 	facts  Facts
 	seed   uint64
 	view   func(func(*org.State))
+	change func(func(*org.State)) // as view, for what writes
 	mux    *http.ServeMux
 	// violate records that a client broke a rule.
 	violate func(rule, detail string)
@@ -87,12 +88,14 @@ type Handler struct {
 
 // New returns the API of a tenant.
 func New(t *sandbox.Tenant, facts Facts) *Handler {
-	return newHandler(t, facts, t.World.View)
+	h := newHandler(t, facts, t.World.View)
+	h.change = t.World.Change
+	return h
 }
 
 func newHandler(t *sandbox.Tenant, facts Facts, view func(func(*org.State))) *Handler {
 	h := &Handler{
-		tenant: t, facts: facts, view: view, violate: t.Violate,
+		tenant: t, facts: facts, view: view, change: view, violate: t.Violate,
 		flavour: Flavour{
 			GHES:    strings.HasPrefix(t.Name, "ghes-"),
 			OldGHES: strings.HasPrefix(t.Name, "ghes-old-"),

@@ -91,7 +91,10 @@ func (h *Handler) routes() {
 	get("/orgs/{org}/installation", need{jwt: true}, (*call).appInstallation)
 	h.mux.Handle("POST /app/installations/{id}/access_tokens", endpoint{need{jwt: true}, (*call).mint})
 
-	// All else, and all that writes.
+	// What writes (section 9).
+	h.mux.Handle("PATCH /repos/{owner}/{repo}", endpoint{need{scopes: []string{"repo"}, perm: "administration:write", owner: true, hide: true}, (*call).patchRepo})
+
+	// All else.
 	h.mux.Handle("/", endpoint{need{anybody: true}, (*call).notFound})
 }
 

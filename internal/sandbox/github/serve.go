@@ -69,7 +69,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		graph = path == "/graphql"
 	}
-	h.view(func(s *org.State) {
+	within := h.view
+	if r.Method != http.MethodGet && !graph && !strings.HasSuffix(path, "/access_tokens") {
+		within = h.change
+	}
+	within(func(s *org.State) {
 		c.s = s
 		c.serve(path, graph, running)
 	})

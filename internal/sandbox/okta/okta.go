@@ -69,17 +69,20 @@ type route struct {
 	bucket  string
 	scope   string // OAuth scopes, of which any will do; "" none is needed
 	open    bool   // no credential is needed
+	write   bool   // it changes the organization
 	serve   func(*Handler, *call)
 }
 
-// Routes of reading. Other methods of their paths are answered with 405. The
-// sheet has no scope for listing clients: that of apps will do too.
-var routes = []route{
+// Routes of reading, and of writing (write.go). Other methods of their paths are
+// answered with 405. The sheet has no scope for listing clients: that of apps
+// will do too.
+var routes = append([]route{
 	get("/api/v1/logs", bucketLogs, "okta.logs.read", (*Handler).logs),
 
 	get("/api/v1/users", bucketUsers, "okta.users.read", (*Handler).users),
 	get("/api/v1/users/*", bucketUser, "okta.users.read", (*Handler).user),
 	get("/api/v1/users/*/factors", bucketOther, "okta.users.read", (*Handler).userFactors),
+	get("/api/v1/users/*/groups", bucketOther, "okta.users.read", (*Handler).userGroups),
 	get("/api/v1/users/*/roles", bucketOther, "okta.roles.read", (*Handler).userRoles),
 	get("/api/v1/users/*/grants", bucketOther, "okta.users.read", (*Handler).userGrants),
 	get("/api/v1/users/*/clients", bucketOther, "okta.users.read", (*Handler).userClients),
@@ -122,7 +125,7 @@ var routes = []route{
 	{method: http.MethodGet, pattern: segments("/oauth2/v1/keys"), open: true, serve: (*Handler).keys},
 	{method: http.MethodGet, pattern: segments("/oauth2/v1/authorize"), open: true, serve: (*Handler).authorize},
 	{method: http.MethodPost, pattern: segments("/oauth2/v1/token"), open: true, serve: (*Handler).token},
-}
+}, writes...)
 
 func get(pattern, bucket, scope string, serve func(*Handler, *call)) route {
 	return route{method: http.MethodGet, pattern: segments(pattern), bucket: bucket, scope: scope, serve: serve}
@@ -247,7 +250,11 @@ func (h *Handler) answer(c *call) {
 		h.fail(c, http.StatusInternalServerError, h.facts.ErrTimeout, "Internal Server Error")
 		return
 	}
-	h.t.World.View(func(s *org.State) {
+	within := h.t.World.View
+	if c.route.write {
+		within = h.t.World.Change
+	}
+	within(func(s *org.State) {
 		c.s = s
 		c.route.serve(h, c)
 		c.s = nil
@@ -274,6 +281,9 @@ func (h *Handler) find(c *call) bool {
 			}
 		}
 		return true
+	}
+	if c.r.Method != http.MethodGet {
+		h.violate("no such endpoint to write to", c.r.Method+" "+c.r.URL.Path)
 	}
 	if known {
 		h.fail(c, http.StatusMethodNotAllowed, h.facts.ErrMethod, "The endpoint does not support the provided HTTP method")

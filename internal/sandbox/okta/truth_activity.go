@@ -198,6 +198,9 @@ func classify(a *schemas.Activity, event string) {
 	}
 	a.Access = "write"
 	switch {
+	case event == "user.session.clear":
+		// choice: an administrator's deed, as the sheet has it: sessions end.
+		set("admin", schemas.ClassAuthentication, 2)
 	case has("user.session."), has("user.authentication."):
 		set("signin", schemas.ClassAuthentication, pick(".start", 1, ".end", 2, ".sso", 1, ".auth_via_mfa", 1))
 		a.Access = "read"
@@ -209,7 +212,7 @@ func classify(a *schemas.Activity, event string) {
 			kind = "admin"
 		}
 		set(kind, schemas.ClassAccountChange, pick(".create", 1, "lifecycle.activate", 2, ".unsuspend", 2, ".suspend", 5, ".deactivate", 5,
-			".delete.initiated", 6, ".update_password", 3, ".reset_password", 4, ".lock", 9, "factor.activate", 10))
+			".delete.initiated", 6, ".update_password", 3, ".reset_password", 4, ".expire_password", 4, ".lock", 9, "factor.activate", 10))
 	case has("app.oauth2.client.privilege."):
 		set("admin", schemas.ClassUserAccess, pick(".grant", 1, ".revoke", 2))
 	case has("group.user_membership."), has("group.lifecycle."), has("group.privilege."), has("group.profile."):
@@ -219,7 +222,7 @@ func classify(a *schemas.Activity, event string) {
 		set("admin", schemas.ClassUserAccess, pick(".add", 1, ".remove", 2))
 	case has("application.lifecycle."), has("app.oauth2.client.lifecycle."), has("integration.api_service.lifecycle."):
 		// choice: integration.api_service.* belongs to application.lifecycle.*.
-		set("admin", schemas.ClassApplicationLifecycle, pick(".create", 1, ".authorize", 1, ".update", 8, ".deactivate", 7, ".delete", 2, ".revoke", 2))
+		set("admin", schemas.ClassApplicationLifecycle, pick(".create", 1, ".authorize", 1, ".update", 8, ".deactivate", 7, ".activate", 6, ".delete", 2, ".revoke", 2))
 	case has("app.oauth2."), has("system.api_token."):
 		kind := "admin"
 		if strings.Contains(event, ".grant") && !strings.Contains(event, ".admin.") {

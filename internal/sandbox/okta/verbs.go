@@ -36,6 +36,9 @@ var (
 		org.GroupRemoveMember: {event: "group.user_membership.remove", message: "Remove user from group membership"},
 		org.AppAssign:         {event: "application.user_membership.add", message: "Add user to application membership"},
 		org.AppUnassign:       {event: "application.user_membership.remove", message: "Remove user's application membership"},
+		org.SessionsClear:     {event: "user.session.clear", message: "Clear user session"},
+		org.PasswordExpire:    {event: "user.account.expire_password", message: "Expire the user's password"},
+		org.AppResume:         {event: "application.lifecycle.activate", message: "Activate application"},
 		org.PolicyUpdate:      {event: "policy.lifecycle.update", message: "Update policy"},
 		org.ThreatDetected:    {event: "security.threat.detected", message: "Request from suspicious actor", severity: "WARN"},
 		org.RateLimitWarned:   {event: "system.org.rate_limit.warning", message: "Rate limit warning", severity: "WARN"},
@@ -78,7 +81,7 @@ func verbOf(s *org.State, e *org.Event) verb {
 		pair, second = roleVerbs[first.Kind], e.Verb == org.RoleRevokeVerb
 	case org.GrantIssue, org.GrantRevoke:
 		pair, second = grantVerbs[s.Grants[org.Okta][first.N].Kind], e.Verb == org.GrantRevoke
-	case org.IntegrationAdd, org.IntegrationUpdate, org.IntegrationSuspend, org.IntegrationRemove:
+	case org.IntegrationAdd, org.IntegrationUpdate, org.IntegrationSuspend, org.IntegrationRemove: // AppResume is of apps alone
 		pair, second = appVerbs[e.Verb], s.Integrations[org.Okta][first.N].Kind == apiService
 	default:
 		return verbUnknown

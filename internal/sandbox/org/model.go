@@ -341,6 +341,9 @@ const (
 	PolicyUpdate    Verb = "policy_update"   // policy
 	ThreatDetected  Verb = "threat_detected" // none; actor anonymous or system
 	RateLimitWarned Verb = "rate_limit_warn" // none; actor system
+	SessionsClear   Verb = "sessions_clear"  // account; its sessions were ended by an administrator
+	PasswordExpire  Verb = "password_expire" // account
+	AppResume       Verb = "app_resume"      // integration
 )
 
 // Verbs of GitHub.

@@ -76,33 +76,3 @@ func TestEndlessPages(t *testing.T) {
 		require.Len(t, site.sinks["one"].fold(), 2)
 	})
 }
-
-// So does a listing; what it has shown is read.
-func TestEndlessListing(t *testing.T) {
-	t.Parallel()
-	for name, cursor := range map[string]func(int) string{"ever new cursors": strconv.Itoa, "one cursor": func(int) string { return "c" }} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			reads, pages, sink := 0, 0, newMemorySink()
-			p := startPipeline(t, t.TempDir(), Options{}, map[string]*memorySink{"lake": sink})
-			s := sources.Stream{
-				Info: sources.StreamInfo{Name: "activities", Tables: []string{"activities"}, Keep: time.Hour}, Read: endless(&reads),
-				Lanes: func(context.Context, sources.Cursor) iter.Seq2[*sources.LanePage, error] {
-					return func(yield func(*sources.LanePage, error) bool) {
-						for more := true; more; {
-							pages++
-							more = yield(&sources.LanePage{Lanes: []sources.Lane{{ID: "good", Once: true}}, Next: sources.Cursor(cursor(pages))}, nil)
-						}
-					}
-				},
-			}
-			run, err := p.NewStreamRun(StreamOptions{ID: testStream, App: "aws", Stream: s, Every: time.Hour, Parallel: 2})
-			require.NoError(t, err)
-			require.ErrorContains(t, run.round(t.Context()), "the same page of lanes came")
-			require.LessOrEqual(t, pages, maxSamePages)
-			require.NoError(t, run.settle(t.Context()))
-			require.NoError(t, p.Drain(t.Context()))
-			require.NoError(t, p.Close())
-		})
-	}
-}

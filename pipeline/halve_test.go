@@ -221,14 +221,14 @@ func TestBreaker(t *testing.T) {
 				require.NoError(t, err)
 				return slices.DeleteFunc(all, func(r Refusals) bool { return r.Opened.IsZero() })
 			}
-			require.Eventually(t, func() bool { return len(opened()) == 1 }, 20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(opened()) == 1 }, 2*time.Minute, 5*time.Millisecond)
 			require.Contains(t, opened()[0].Reason, "taken none since")
-			require.Eventually(t, func() bool { return len(good.counts()) == 320 }, 20*time.Second, 5*time.Millisecond, "the other sink goes on")
+			require.Eventually(t, func() bool { return len(good.counts()) == 320 }, 2*time.Minute, 5*time.Millisecond, "the other sink goes on")
 			require.Eventually(t, func() bool {
 				return slices.ContainsFunc(p.SinkStatus(), func(s SinkStatus) bool {
 					return s.Name == "picky" && s.Error != nil && strings.Contains(s.Error.Error(), "breaker is open")
 				})
-			}, 20*time.Second, 5*time.Millisecond, "it is red, in words")
+			}, 2*time.Minute, 5*time.Millisecond, "it is red, in words")
 			require.Empty(t, picky.counts())
 
 			picky.set(nothing)
@@ -236,9 +236,9 @@ func TestBreaker(t *testing.T) {
 				require.Eventually(t, func() bool {
 					n, err := p.Retry("picky")
 					return err == nil && n == 1
-				}, 20*time.Second, 5*time.Millisecond)
+				}, 2*time.Minute, 5*time.Millisecond)
 			}
-			require.Eventually(t, func() bool { return len(picky.counts()) == 320 && len(opened()) == 0 }, 20*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(picky.counts()) == 320 && len(opened()) == 0 }, 2*time.Minute, 5*time.Millisecond)
 			require.NoError(t, p.Drain(t.Context()))
 			requireExact(t, picky.memorySink, 320)
 			ids, _ := parked(t, p, DeadFilter{})
@@ -263,7 +263,7 @@ func TestAllowance(t *testing.T) {
 		r, err = p.State().Refusals(t.Context(), "picky", "activities")
 		require.NoError(t, err)
 		return len(r) == 1 && !r[0].Opened.IsZero()
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 	ids, _ := parked(t, p, DeadFilter{})
 	require.Len(t, ids, allowed)
 	require.Contains(t, r[0].Reason, "too many")
@@ -272,7 +272,7 @@ func TestAllowance(t *testing.T) {
 	require.Eventually(t, func() bool {
 		n, err := p.Retry("picky")
 		return err == nil && n == 1
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 2*time.Minute, 5*time.Millisecond)
 	require.NoError(t, p.Drain(t.Context()))
 	requireExact(t, picky.memorySink, 160-allowed)
 	require.Less(t, taken, 160-allowed)

@@ -269,9 +269,9 @@ func TestDeadSinkAndFullSpool(t *testing.T) {
 		_, err := runOnce(t, p, fakeLanes{lanes: 40, pages: 4, rows: 50}.stream())
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return p.Waiting() != "" }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return p.Waiting() != "" }, 2*time.Minute, 5*time.Millisecond)
 	before := p.SpoolBytes()
-	require.Eventually(t, func() bool { return len(good.counts()) > 0 }, 20*time.Second, 5*time.Millisecond, "the other sink goes on")
+	require.Eventually(t, func() bool { return len(good.counts()) > 0 }, 2*time.Minute, 5*time.Millisecond, "the other sink goes on")
 	require.Less(t, before, int64(20_000+40*20_000), "what was under way is bounded")
 	select {
 	case err := <-done:
@@ -296,7 +296,7 @@ func TestLateRowsWaitAndSurvive(t *testing.T) {
 	run, err := runOnce(t, p, mixed.stream())
 	require.NoError(t, err)
 	require.EqualValues(t, 5, run.Stats.Late.Load())
-	require.Eventually(t, func() bool { return len(sink.counts()) == 5 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(sink.counts()) == 5 }, 2*time.Minute, 5*time.Millisecond)
 	require.NoError(t, p.Close())
 	requireExact(t, sink, 5)
 

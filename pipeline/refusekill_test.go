@@ -42,7 +42,7 @@ func TestRefusalChild(t *testing.T) {
 			_, err := p.StartFill(t.Context(), FillRequest{Sink: "new", Source: "lake", Since: at.Add(-time.Hour)})
 			require.NoError(t, err)
 		}
-		require.Eventually(t, func() bool { return p.filling.Load() == 0 }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return p.filling.Load() == 0 }, 2*time.Minute, 5*time.Millisecond)
 	}
 	require.NoError(t, p.Drain(t.Context()))
 	require.NoError(t, p.Close())

@@ -96,7 +96,7 @@ func TestDeltas(t *testing.T) {
 	go func() { ended <- run.Run(t.Context()) }()
 	is := func() {
 		t.Helper()
-		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, w.all(), s.sinks["one"].fold()) }, 20*time.Second, 20*time.Millisecond)
+		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, w.all(), s.sinks["one"].fold()) }, 2*time.Minute, 20*time.Millisecond)
 	}
 	is()
 	w.set("a", "a-001", "new")
@@ -122,7 +122,7 @@ func TestDeltas(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return expired && w.reads["a"] > reads
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 	w.set("a", "a-004", "newest")
 	is()
 	st, err := p.State().Scan(t.Context(), scanStream)

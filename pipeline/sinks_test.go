@@ -141,7 +141,7 @@ func TestRealSinks(t *testing.T) {
 	require.ErrorContains(t, err, "cannot be read")
 	f, err := p.StartFill(t.Context(), FillRequest{Sink: "late", Source: "lake", Since: time.Now().Add(-24 * time.Hour)})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return lake.left.Load() < 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return lake.left.Load() < 0 }, 2*time.Minute, 5*time.Millisecond)
 	require.NoError(t, p.Close())
 
 	open(1_000, "main", "late")
@@ -150,7 +150,7 @@ func TestRealSinks(t *testing.T) {
 		require.NoError(t, err)
 		return fills[len(fills)-1]
 	}
-	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 2*time.Minute, 5*time.Millisecond)
 	require.Equal(t, f.ID, fill().ID)
 	require.NoError(t, p.Drain(t.Context()))
 	require.Equal(t, "540\t540\t540", count("late"))
@@ -160,7 +160,7 @@ func TestRealSinks(t *testing.T) {
 	// Once more, further back: what is there stays there once.
 	_, err = p.StartFill(t.Context(), FillRequest{Sink: "late", Source: "lake", Since: time.Now().Add(-240 * time.Hour)})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return !fill().Ended.IsZero() }, 2*time.Minute, 5*time.Millisecond)
 	require.Zero(t, fill().Rows)
 	require.NoError(t, p.Drain(t.Context()))
 	require.Equal(t, "540\t540\t540", count("late"))
@@ -287,7 +287,7 @@ func TestDetached(t *testing.T) {
 		require.NoError(t, err)
 		return len(parts) == 0 && waiting[Queue{sink, "activities", false}].Rows == 0 && waiting[Queue{sink, "collection_runs", false}].Rows == 0
 	}
-	require.Eventually(t, func() bool { return rest("lake") && rest("other") }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return rest("lake") && rest("other") }, 2*time.Minute, 10*time.Millisecond)
 	once(t, lakeIDs(t, otherDir), 40)
 	require.NoError(t, p.Close())
 
@@ -309,7 +309,7 @@ func TestDetached(t *testing.T) {
 	once(t, lakeIDs(t, otherDir), 120)
 	_, err = p.StartFill(t.Context(), FillRequest{Sink: "other", Source: "lake", Since: time.Now().AddDate(0, 0, -30)})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return p.filling.Load() == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return p.filling.Load() == 0 }, 2*time.Minute, 10*time.Millisecond)
 	require.NoError(t, p.Drain(t.Context()))
 	once(t, lakeIDs(t, otherDir), 240)
 	once(t, lakeIDs(t, lakeDir), 240)
@@ -325,7 +325,7 @@ func TestForgetSink(t *testing.T) {
 	p := openOn(t, dir, clockwork.NewRealClock(), Options{}, map[string]sinks.Sink{"lake": lake, "gone": gone})
 	_, err := runOnce(t, p, fakeLanes{lanes: 2, pages: 2, rows: 20}.stream())
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return len(lake.counts()) == 80 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(lake.counts()) == 80 }, 2*time.Minute, 5*time.Millisecond)
 	require.NoError(t, p.Close())
 
 	_, err = Open(t.Context(), testOptions(dir, map[string]sinks.Sink{"lake": lake}))

@@ -266,7 +266,6 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 	if err != nil {
 		return err
 	}
-	var same sameness
 	return r.guard("listing", func() error {
 		for page, err := range r.Stream.Lanes(ctx, cursor) {
 			if err == nil {
@@ -276,10 +275,6 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 				r.countError(err)
 				return fmt.Errorf("listing %s: %w", r.ID, err)
 			}
-			if err := same.lanes(cursor, page); err != nil {
-				return fmt.Errorf("listing %s: %w", r.ID, err)
-			}
-			cursor = page.Next
 			if err := r.addLanes(ctx, page); err != nil {
 				return err
 			}

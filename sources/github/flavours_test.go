@@ -67,6 +67,7 @@ func TestFreePlan(t *testing.T) {
 
 // The files of repositories, in one answer and walked directory by directory.
 func TestTrees(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	t.Parallel()
 	for name, limit := range map[string]int{"whole": 100_000, "walked": 15} {
 		t.Run(name, func(t *testing.T) {

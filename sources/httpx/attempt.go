@@ -90,6 +90,7 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer wall.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
+	sent := cl.c.base.o.Clock.Now()
 	answer, err := cl.c.base.transport.RoundTrip(req.WithContext(limited))
 	if err != nil {
 		return nil, 0, cl.broken(ctx, limited, err)
@@ -107,8 +108,8 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 		Status: answer.StatusCode, Header: answer.Header, Body: body, Endpoint: cl.endpoint, URL: req.URL, At: at,
 		Skew: cl.c.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
 	}
-	if resp.Skew != 0 && cl.caller != nil {
-		cl.caller.Skew.Store(int64(resp.Skew))
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil && cl.caller != nil {
+		cl.caller.Skew.Store(int64(provenSkew(date, sent, at)))
 	}
 	return resp, transferred, nil
 }

@@ -48,3 +48,16 @@ func (s *skew) estimate() time.Duration {
 	}
 	return s.best
 }
+
+// provenSkew is how far a vendor's clock must be ahead of the agent's, when its
+// answer to a request sent and answered at these times is dated so: a slow answer
+// proves nothing.
+func provenSkew(date, sent, answered time.Time) time.Duration {
+	switch {
+	case date.After(answered):
+		return date.Sub(answered)
+	case date.Add(time.Second).Before(sent): // dates are whole seconds
+		return date.Add(time.Second).Sub(sent)
+	}
+	return 0
+}

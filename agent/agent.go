@@ -161,7 +161,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 
 // LedgerStreams returns the enabled streams of events of an instance.
 func LedgerStreams(inst configs.Instance) (out []pipeline.LedgerStream) {
-	for _, info := range inst.Connector.Streams {
+	for _, info := range inst.StreamInfos() {
 		if s := inst.Streams[info.Name]; inst.Enabled && info.Shape == sources.Log && s.Enabled {
 			out = append(out, pipeline.LedgerStream{ID: pipeline.StreamID{Instance: inst.Name, Stream: info.Name}, Info: info, Every: s.Every})
 		}

@@ -81,7 +81,7 @@ func (a *Agent) streamInfo(s *StreamStatus) (info sources.StreamInfo, err error)
 		if inst.Name != s.ID.Instance {
 			continue
 		}
-		for _, info := range inst.Connector.Streams {
+		for _, info := range inst.StreamInfos() {
 			if info.Name == s.ID.Stream {
 				return info, nil
 			}

@@ -130,6 +130,17 @@ type Instance struct {
 	Streams map[string]StreamSettings
 }
 
+// StreamInfos are the connector's streams as this instance has them.
+func (i Instance) StreamInfos() []sources.StreamInfo {
+	out := slices.Clone(i.Connector.Streams)
+	if i.Connector.Adjust != nil {
+		for n := range out {
+			out[n] = i.Connector.Adjust(i.Config, out[n])
+		}
+	}
+	return out
+}
+
 // Common is what every instance can be told.
 type Common struct {
 	Enabled  bool   `key:"enabled" doc:"false: the instance is not collected"`

@@ -57,7 +57,10 @@ func (s *sameness) lanes(before sources.Cursor, page *sources.LanePage) error {
 	var h maphash.Hash
 	h.SetSeed(pageSeed)
 	for _, l := range page.Lanes {
-		_, _ = h.WriteString(l.ID + "\x00" + l.Hint + "\x00")
+		_, _ = h.WriteString(l.ID)
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(l.Hint)
+		_ = h.WriteByte(0)
 	}
 	return s.take(" of lanes", max(1, h.Sum64()))
 }
@@ -70,7 +73,8 @@ func (s *sameness) events(page *sources.Page) error {
 	var h maphash.Hash
 	h.SetSeed(pageSeed)
 	for i := range page.Rows.Activities {
-		_, _ = h.WriteString(page.Rows.Activities[i].EventID + "\x00")
+		_, _ = h.WriteString(page.Rows.Activities[i].EventID)
+		_ = h.WriteByte(0)
 	}
 	if len(page.Rows.Activities) == 0 {
 		return s.take("", 0)

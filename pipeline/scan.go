@@ -113,14 +113,16 @@ func (s *scan) run(ctx context.Context) error {
 			return err
 		case err == nil && s.r.Once && !s.st.Open && s.st.Last != nil && s.st.Last.ID == s.st.ID && !s.newcomers():
 			return nil
-		case err != nil && s.r.Once && (failures+1 >= onceAttempts || errors.Is(err, errGivenUp)):
+		case err != nil && s.r.Once && (errors.Is(err, errGivenUp) || failures+1 >= onceAttempts && fault.RetryAfter(err) == 0):
 			return err
 		}
 		wait := next.Sub(s.p.clock.Now())
 		if err != nil {
 			wait = min(firstLaneWait<<min(failures, 20), maxLaneWait)
 			wait = max(wait/2+mathrand.N(wait), fault.RetryAfter(err))
-			failures++
+			if fault.RetryAfter(err) == 0 { // waiting as asked is no failed attempt
+				failures++
+			}
 			s.p.log.Error("scan failed; trying again", "instance", s.r.ID.Instance, "stream", s.r.ID.Stream, "attempt", failures, "error", err)
 		} else {
 			failures = 0

@@ -334,6 +334,7 @@ type scanSite struct {
 	sinks map[string]*entitySink
 	every time.Duration // of snapshots, for the sink "lake"
 	id    sources.Identity
+	who   func() error // fails the question whom the vendor takes the credentials for; nil: never
 	filt  string
 }
 
@@ -371,7 +372,12 @@ func (s *scanSite) once(stream sources.Stream) (*StreamRun, error) {
 	s.p = s.open()
 	run, err := s.p.NewStreamRun(StreamOptions{
 		ID: scanStream, App: "okta", Stream: stream, Every: time.Hour, Parallel: 3, Once: true, Filter: s.filt,
-		Identity: func(context.Context) (sources.Identity, error) { return s.id, nil },
+		Identity: func(context.Context) (sources.Identity, error) {
+			if s.who != nil {
+				return s.id, s.who()
+			}
+			return s.id, nil
+		},
 	})
 	require.NoError(s.t, err)
 	err = run.Run(s.t.Context())
@@ -415,6 +421,23 @@ func people(w *world, lane string, n int) {
 	for i := range n {
 		w.set(lane, fmt.Sprintf("%s-%03d", lane, i), fmt.Sprintf("login%d", i))
 	}
+}
+
+// A vendor that asks to wait is waited for, also by a single run.
+func TestAskedToWait(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 3)
+	s := newScanSite(t, "one")
+	asked := 0
+	s.who = func() error {
+		if asked++; asked <= 2*onceAttempts {
+			return fault.After(fault.Throttled, time.Second, "quota: the next request can be sent in 1s")
+		}
+		return nil
+	}
+	s.round(w.stream(sources.StreamInfo{}))
+	require.Equal(t, w.all(), s.sinks["one"].fold())
 }
 
 func TestRounds(t *testing.T) {

@@ -35,6 +35,10 @@ type Connector struct {
 	Config func() setting.Struct // the connector's part of an instance's configuration, new, holding the defaults
 	Open   func(ctx context.Context, env Env, cfg setting.Struct) (Session, error)
 
+	// Adjust returns a stream's declaration as an instance of that configuration
+	// has it; its session's stream has the same. nil: as in Streams.
+	Adjust func(cfg setting.Struct, info StreamInfo) StreamInfo
+
 	// Mapper returns a new Mapper of the connector's log streams, for an
 	// instance of that configuration, of which it reads no secret. nil: rows of
 	// the app cannot be made anew.

@@ -288,7 +288,7 @@ func (c *console) health(ctx context.Context, cfg *configs.Config, st pipeline.S
 	t := newTable(c.out, "instance", "stream", "health", "event to delivery (p50, p99)", "why")
 	t.SetColumnConfigs([]table.ColumnConfig{{Name: "why", WidthMax: 100}})
 	for _, inst := range cfg.Instances {
-		for _, info := range inst.Connector.Streams {
+		for _, info := range inst.StreamInfos() {
 			s := inst.Streams[info.Name]
 			if !inst.Enabled || !s.Enabled {
 				continue

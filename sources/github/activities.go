@@ -129,7 +129,7 @@ func (s *session) auditPage(ctx context.Context, at auditCursor, m *auditMapper,
 		next.Again = false
 	}
 	// What comes late is found by a sweep.
-	page.Watermark = schemas.Time(max(0, complete-s.lateness().Milliseconds()))
+	page.Watermark = schemas.Time(max(0, complete-s.cfg.Audit.lateness().Milliseconds()))
 	if at.Mark == 0 && began {
 		page.Since = schemas.Time(s.env.Clock.Now().Add(-s.since()).UnixMilli())
 	}
@@ -169,7 +169,7 @@ func (s *session) auditPath() httpx.Path {
 
 // lateness is how long after it happened an event may be collected at the
 // latest: as late as GitHub may add it, and until the next sweep.
-func (s *session) lateness() time.Duration { return s.cfg.Audit.Lateness + sweepEvery }
+func (a Audit) lateness() time.Duration { return a.Lateness + sweepEvery }
 
 // window begins a window: where, and whether it is a sweep.
 func (s *session) window(at auditCursor) (auditCursor, url.Values) {
@@ -180,7 +180,7 @@ func (s *session) window(at auditCursor) (auditCursor, url.Values) {
 	case at.Mark == 0:
 		from, at.Sweep = now.Add(-s.since()), now.UnixMilli()
 	case now.Sub(time.UnixMilli(at.Swept)) >= sweepEvery:
-		from, at.Sweep = earlier(time.UnixMilli(at.Mark), now).Add(-s.lateness()), now.UnixMilli()
+		from, at.Sweep = earlier(time.UnixMilli(at.Mark), now).Add(-s.cfg.Audit.lateness()), now.UnixMilli()
 	default:
 		from = time.UnixMilli(at.Mark).Add(-s.cfg.Audit.Overlap)
 	}

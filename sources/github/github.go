@@ -81,6 +81,7 @@ var Connector = &sources.Connector{
 	Actions: actions,
 	Config:  func() setting.Struct { return newConfig() },
 	Open:    open,
+	Adjust:  adjust,
 	Mapper:  newRemapper,
 	Consent: consent,
 }
@@ -336,7 +337,7 @@ const (
 func (s *session) Streams() []sources.Stream {
 	info := Connector.Streams
 	return []sources.Stream{
-		{Info: s.auditInfo(info[0]), Read: s.readStream, Past: pastLanes},
+		{Info: adjust(s.cfg, info[0]), Read: s.readStream, Past: pastLanes},
 		{Info: info[1], Lanes: s.accountLanes, Read: s.readAccounts},
 		{Info: info[2], Lanes: s.groupLanes, Read: s.readGroup},
 		{Info: info[3], Lanes: s.repositoryLanes, Read: s.readRepositories, Ask: s.askRepositories},
@@ -344,10 +345,15 @@ func (s *session) Streams() []sources.Stream {
 	}
 }
 
-// auditInfo is the audit log's declaration as this instance collects it.
-func (s *session) auditInfo(info sources.StreamInfo) sources.StreamInfo {
-	info.Lateness = s.lateness()
-	switch s.cfg.Audit.Include {
+// adjust is how an instance of a configuration has a stream: the audit log's
+// bounds follow from what of it is collected.
+func adjust(c setting.Struct, info sources.StreamInfo) sources.StreamInfo {
+	if info.Name != streamActivities {
+		return info
+	}
+	audit := c.(*Config).Audit
+	info.Lateness = audit.lateness()
+	switch audit.Include {
 	case "web":
 		info.WholeFor = 0
 	case "git":

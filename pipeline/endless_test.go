@@ -76,3 +76,17 @@ func TestEndlessPages(t *testing.T) {
 		require.Len(t, site.sinks["one"].fold(), 2)
 	})
 }
+
+// A window of the past that shows the same page for ever fails its lane, too.
+func TestEndlessPast(t *testing.T) {
+	t.Parallel()
+	reads := 0
+	p := startPipeline(t, t.TempDir(), Options{}, map[string]*memorySink{"lake": newMemorySink()})
+	s := sources.Stream{Info: sources.StreamInfo{Name: "activities", Tables: []string{"activities"}, Keep: time.Hour}, Lanes: twoLanes, Read: endless(&reads)}
+	live, err := p.NewStreamRun(StreamOptions{ID: testStream, App: "aws", Stream: s, Every: time.Hour, Parallel: 2})
+	require.NoError(t, err)
+	run := (&pastRun{r: live}).reader(&PastTask{StreamID: testStream, ID: 1})
+	require.NoError(t, run.readLane(t.Context(), LaneState{StreamID: run.lanes, Lane: sources.Lane{ID: "stuck"}}, newEncoder(p, run)))
+	require.EqualValues(t, 1, run.Stats.LanesFailed.Load())
+	require.NoError(t, p.Close())
+}

@@ -69,8 +69,17 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 	if page.More && page.Next == l.Cursor && l.Cursor != "" {
 		return n, fault.New(fault.Transient, "the same page came again: the cursor does not move")
 	}
+	// Before the page is judged: what has been judged must be submitted.
+	select {
+	case inFlight <- struct{}{}:
+	case <-ctx.Done():
+		return n, context.Cause(ctx)
+	case <-r.p.failure.Done():
+		return n, context.Cause(r.p.failure)
+	}
 	ch, seen, n, err := enc.encode(ctx, l.Lane, page)
 	if err != nil {
+		<-inFlight
 		return n, err
 	}
 	if !l.Lane.Once && (l.Cursor == "" || page.Since != 0) {
@@ -89,16 +98,10 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 	}
 	r.count(page, n)
 	r.Stats.BytesOut.Add(int64(ch.bytes()))
-	if !ch.lazy {
-		select {
-		case inFlight <- struct{}{}:
-		case <-ctx.Done():
-			return n, context.Cause(ctx)
-		case <-r.p.failure.Done():
-			return n, context.Cause(r.p.failure)
-		}
-	}
 	lazy := ch.lazy
+	if lazy {
+		<-inFlight // it may wait long for company
+	}
 	r.submit(ch, *l, func(err error) {
 		if !lazy {
 			<-inFlight

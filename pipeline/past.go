@@ -287,7 +287,7 @@ func (b *pastRun) reader(t *PastTask) *StreamRun {
 	live := b.r
 	pr := &StreamRun{
 		StreamOptions: live.StreamOptions, p: live.p, tables: live.tables, seen: live.seen, lanes: t.lanesKey(),
-		reading: map[string]bool{}, ahead: map[string]*aheadLane{},
+		reading: map[string]bool{}, same: map[string]sameness{}, ahead: map[string]*aheadLane{},
 	}
 	pr.runs.r = pr
 	pr.Once = b.once

@@ -20,6 +20,10 @@ export PATH := $(BIN):$(PATH)
 # Nothing is skipped for want of an installation.
 REQUIRE := WEIR_REQUIRE_CLICKHOUSE=1 WEIR_REQUIRE_S3=1 WEIR_REQUIRE_SPECS=1
 
+# Without the race detector everything is built in one way, that of the binary
+# which is killed: it is compiled once.
+WITHOUT_RACE := $(REQUIRE) CGO_ENABLED=0 $(GO) test -tags failpoint
+
 .PHONY: help
 help: ## list the tasks
 	@echo 'make demo   see it work: collects from pretended apps into Parquet, and asks five questions'
@@ -37,12 +41,13 @@ demo: build ## collect from pretended apps into Parquet; no account needed
 
 .PHONY: test
 test: compiler versitygw clickhouse specs ## run all tests: race detector, real ClickHouse, kill -9
-	$(GO) vet ./...
 	CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null .
 	$(REQUIRE) CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
-	$(REQUIRE) $(GO) test -timeout 30m ./sources/...
-	$(REQUIRE) $(GO) test -tags failpoint -timeout 10m ./pipeline/... ./sinks/...
-	$(REQUIRE) $(GO) test -tags failpoint -timeout 10m ./internal/crash
+	$(WITHOUT_RACE) -timeout 30m ./sources/...
+	$(WITHOUT_RACE) -timeout 10m ./pipeline
+	names=$$(grep -rl --include='*_test.go' '^//go:build failpoint' sinks | xargs grep -ohE '^func Test\w+' | sed 's/^func //' | paste -sd '|'); \
+	$(WITHOUT_RACE) -timeout 10m -run "^($$names)$$" ./sinks/...
+	$(WITHOUT_RACE) -timeout 10m ./internal/crash
 	@$(MAKE) test-e2e
 
 # The built binary, killed and cheated. Apart, because the race detector sees
@@ -50,17 +55,18 @@ test: compiler versitygw clickhouse specs ## run all tests: race detector, real 
 .PHONY: test-e2e
 test-e2e:
 	@kills=$$(mktemp); trap 'rm -f "$$kills"' EXIT; \
-	$(REQUIRE) WEIR_HISTOGRAM="$$kills" $(GO) test -timeout 20m ./internal/e2e; \
+	WEIR_HISTOGRAM="$$kills" $(WITHOUT_RACE) -timeout 20m ./internal/e2e; \
 	if [ -s "$$kills" ]; then echo 'kills by point:'; cat "$$kills"; fi
 
 ROUNDS            ?= 1000
 ROUNDS_CLICKHOUSE ?= 100
+ROUNDS_ACTIONS    ?= 500
 
 .PHONY: crash
-crash: clickhouse ## kill the agent ROUNDS times (1000; 100 with ClickHouse) against the sandbox; print the matrix
+crash: clickhouse ## kill the agent ROUNDS times (1000; 100 with ClickHouse, 500 amid actions) against the sandbox; print the matrix
 	@matrix=$$(mktemp); trap 'cat "$$matrix"; rm -f "$$matrix"' EXIT; \
-	$(REQUIRE) WEIR_CRASH_ROUNDS=$(ROUNDS) WEIR_CRASH_CLICKHOUSE=$(ROUNDS_CLICKHOUSE) WEIR_CRASH_MATRIX="$$matrix" \
-	$(GO) test -tags failpoint -timeout 3h -run '^TestCrashRounds' ./internal/crash
+	$(REQUIRE) WEIR_CRASH_ROUNDS=$(ROUNDS) WEIR_CRASH_CLICKHOUSE=$(ROUNDS_CLICKHOUSE) WEIR_CRASH_ACTIONS=$(ROUNDS_ACTIONS) WEIR_CRASH_MATRIX="$$matrix" \
+	$(GO) test -tags failpoint -timeout 3h -run '^(TestCrashRounds|TestActionRounds)' ./internal/crash
 
 .PHONY: check
 check: golangci-lint ## check format, lint, go.mod and that generated files are up to date

@@ -46,11 +46,39 @@ type Options struct {
 	Log      *slog.Logger
 	Once     bool // collect until every lane says caught up, deliver, end
 	TakeOver bool // write to sinks that another state has written
+	Role     Role // what of it all is done
 	// Past, when set, is all that is done: a stretch of one stream's past.
 	Past *PastJob
 	// DebugHTTP gets every HTTP exchange with a vendor, secrets removed. nil:
 	// none are told.
 	DebugHTTP io.Writer
+}
+
+// Role is the part of the work that an agent does, all of it but for the two
+// below: collecting and governing can be two processes, with two sets of
+// credentials.
+type Role string
+
+// Roles.
+const (
+	RoleCollect Role = "collect" // nothing is changed at a vendor, whatever is allowed
+	RoleGovern  Role = "govern"  // nothing is collected
+)
+
+// checkRole returns why an agent cannot do its part.
+func (o *Options) checkRole() error {
+	if o.Role != RoleGovern {
+		return nil
+	}
+	if o.single() || !govern.On(o.Config) {
+		return fault.New(fault.Permanent, "the role %s is a daemon's, and needs an instance whose governance.allow names an action", o.Role)
+	}
+	for _, inst := range o.Config.Instances {
+		if inst.Enabled && len(inst.Governance.Allow) > 0 && inst.Governance.MaxShare > 0 {
+			return fault.New(fault.Permanent, "instances.%s.governance.max_share: %d %% of accounts that the role %s does not collect; set it to 0, the other caps hold", inst.Name, inst.Governance.MaxShare, o.Role)
+		}
+	}
+	return nil
 }
 
 // Agent is a running Weir.
@@ -60,6 +88,8 @@ type Agent struct {
 	metrics  *prometheus.Registry
 	http     *httpMetrics
 	streams  []*StreamStatus
+	sessions map[string]*instanceSession
+	hooks    *hooks // nil: none
 
 	control    sinks.Control  // where governance's control tables are; nil: nowhere
 	governance *govern.Runner // nil: off
@@ -106,17 +136,30 @@ func (s *StreamStatus) set(err error) {
 
 // New opens sinks, state and spool. Nothing is collected before Run.
 func New(ctx context.Context, o Options) (*Agent, error) {
-	a := &Agent{Options: o, metrics: prometheus.NewRegistry()}
+	if err := o.checkRole(); err != nil {
+		return nil, err
+	}
+	a := &Agent{Options: o, metrics: prometheus.NewRegistry(), sessions: map[string]*instanceSession{}}
+	for _, inst := range o.Config.Instances {
+		a.sessions[inst.Name] = &instanceSession{}
+	}
 	a.http = newHTTPMetrics(a.metrics)
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := o.Config
 	po := pipeline.Options{
 		DataDir: cfg.Agent.DataDir, Clock: o.Clock, Rand: rand.Reader, Log: o.Log, Metrics: a.metrics,
 		SpoolLimit: int64(cfg.Agent.SpoolLimit), DeadLimit: int64(cfg.Agent.DeadLimit), MinFree: int64(cfg.Agent.MinFree), TakeOver: o.TakeOver,
-		Tables: filledTables(cfg.Instances), Instances: []string{},
+		Instances: []string{},
 	}
-	for _, inst := range cfg.Instances {
+	collected := cfg.Instances
+	if o.Role == RoleGovern {
+		collected = nil
+	}
+	po.Tables = filledTables(collected)
+	for _, inst := range cfg.Instances { // also those not collected: none is gone
 		po.Instances = append(po.Instances, inst.Name)
+	}
+	for _, inst := range collected {
 		po.Logs = append(po.Logs, LedgerStreams(inst)...)
 	}
 	if o.Once {
@@ -145,7 +188,7 @@ func New(ctx context.Context, o Options) (*Agent, error) {
 	if a.control, err = controlOf(po.Sinks, cfg.Governance.Control); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	for _, inst := range cfg.Instances {
+	for _, inst := range collected {
 		if !inst.Enabled {
 			continue
 		}
@@ -200,7 +243,7 @@ func filledTables(instances []configs.Instance) (out []*schemas.Table) {
 }
 
 // single says that the agent ends by itself.
-func (a *Agent) single() bool { return a.Once || a.Past != nil }
+func (o *Options) single() bool { return o.Once || o.Past != nil }
 
 // Streams returns how each stream fares, in the order of the configuration.
 func (a *Agent) Streams() []*StreamStatus { return a.streams }
@@ -223,9 +266,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, stopAdmin(), a.Pipeline.Close())
 	}
+	stopHooks, err := a.receiveHooks(ctx)
+	if err != nil {
+		return errors.Join(err, stopControl(), stopAdmin(), a.Pipeline.Close())
+	}
+	stopServers := func() error { return errors.Join(stopHooks(), stopControl(), stopAdmin()) }
 	if a.Past != nil {
 		if err := a.beginPast(ctx); err != nil {
-			return errors.Join(err, stopControl(), stopAdmin(), a.Pipeline.Close())
+			return errors.Join(err, stopServers(), a.Pipeline.Close())
 		}
 	}
 	collect, stop := context.WithCancelCause(ctx)
@@ -270,7 +318,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if f := context.Cause(a.Pipeline.Failure()); f != nil {
 		err = errors.Join(err, f)
 	}
-	return errors.Join(err, stopControl(), stopAdmin(), a.Pipeline.Close())
+	return errors.Join(err, stopServers(), a.Pipeline.Close())
 }
 
 // runInstance brings an instance up and keeps its streams running.
@@ -289,6 +337,7 @@ func (a *Agent) runInstance(ctx context.Context, inst configs.Instance) {
 	}
 	tenant := func(ctx context.Context) (string, error) { return a.tenant(ctx, inst.Name, session) }
 	var wg sync.WaitGroup
+	wg.Go(func() { a.hooks.run(ctx, inst.Name, session, log) })
 	for _, stream := range session.Streams() {
 		for _, s := range mine {
 			if s.ID.Stream == stream.Info.Name {
@@ -335,13 +384,30 @@ func (a *Agent) open(ctx context.Context, inst configs.Instance, mine []*StreamS
 	}
 }
 
+// tryOpen returns the instance's session, opened and its tenant pinned. There is
+// one: what collects and what governs share the vendor's quota and the tokens.
 func (a *Agent) tryOpen(ctx context.Context, inst configs.Instance) (sources.Session, error) {
-	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock, Wall: a.Wall, Observe: a.http.observe, Dump: a.DebugHTTP})
+	mine := a.sessions[inst.Name]
+	mine.mu.Lock()
+	defer mine.mu.Unlock()
+	if mine.open != nil {
+		return mine.open, nil
+	}
+	session, err := OpenSession(ctx, SessionOptions{Config: a.Config, Instance: inst, Clock: a.Clock, Wall: a.Wall, Observe: a.http.observe, Dump: a.DebugHTTP, Redact: a.hooks.of(inst.Name).redacted()})
 	if err != nil {
 		return nil, err
 	}
-	_, err = a.tenant(ctx, inst.Name, session)
-	return session, err
+	if _, err := a.tenant(ctx, inst.Name, session); err != nil {
+		return nil, err
+	}
+	mine.open = session
+	return session, nil
+}
+
+// instanceSession is an instance's session, once it is open.
+type instanceSession struct {
+	mu   sync.Mutex
+	open sources.Session
 }
 
 // tenant asks for the instance's organization and pins it.
@@ -360,7 +426,13 @@ func (a *Agent) runStream(ctx context.Context, inst configs.Instance, s *StreamS
 	if f, ok := inst.Config.(interface{ Filter() string }); ok {
 		filter = f.Filter()
 	}
+	own, err := a.watchOwn(ctx, inst, s, stream, session, log)
+	if err != nil {
+		s.end(err, a.Clock.Now())
+		return
+	}
 	run, err := a.Pipeline.NewStreamRun(pipeline.StreamOptions{
+		OwnWrite:  own,
 		FullEvery: inst.Streams[s.ID.Stream].FullEvery, Identity: session.Identity, Filter: filter,
 		ID: s.ID, App: s.App, Tenant: tenant, Stream: stream, Every: inst.Streams[s.ID.Stream].Every,
 		Parallel: inst.Parallel, DropRaw: inst.Raw == "drop", Once: a.Once,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -92,7 +91,7 @@ func (a *Agent) streamInfo(s *StreamStatus) (info sources.StreamInfo, err error)
 
 func (a *Agent) takeBackfill(w http.ResponseWriter, r *http.Request) {
 	var b Backfill
-	if !read(w, r, &b) {
+	if !told(w, r, "backfill", &b) {
 		return
 	}
 	t, err := a.backfill(r.Context(), b)
@@ -101,21 +100,11 @@ func (a *Agent) takeBackfill(w http.ResponseWriter, r *http.Request) {
 
 func (a *Agent) takePastOrder(w http.ResponseWriter, r *http.Request) {
 	var o PastOrder
-	if !read(w, r, &o) {
+	if !told(w, r, "order to a task", &o) {
 		return
 	}
 	t, err := a.Pipeline.TellPast(r.Context(), o.Task, o.Verb)
 	a.answerPast(w, t, err, "a task was told to "+string(o.Verb))
-}
-
-func read(w http.ResponseWriter, r *http.Request, into any) bool {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxControl))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		http.Error(w, "the request does not parse: "+err.Error(), http.StatusBadRequest)
-		return false
-	}
-	return true
 }
 
 func (a *Agent) answerPast(w http.ResponseWriter, t pipeline.PastTask, err error, what string) {

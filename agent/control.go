@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"weir/agent/govern"
 	"weir/internal/fault"
 	"weir/pipeline"
 )
@@ -135,12 +137,21 @@ func peer(c net.Conn) (uid uint32, err error) {
 	return cred.Uid, nil
 }
 
+// told reads the body of a request of the control socket; what is none of its
+// kind it answers.
+func told(w http.ResponseWriter, r *http.Request, what string, into any) bool {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		http.Error(w, govern.Plain("the request is no "+what+": "+err.Error()), http.StatusBadRequest)
+		return false
+	}
+	return true
+}
+
 func (a *Agent) decideScan(w http.ResponseWriter, r *http.Request) {
 	var d ScanDecision
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxControl))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		http.Error(w, "the request is no decision: "+err.Error(), http.StatusBadRequest)
+	if !told(w, r, "decision", &d) {
 		return
 	}
 	id := pipeline.StreamID{Instance: d.Instance, Stream: d.Stream}
@@ -172,28 +183,40 @@ func control(ctx context.Context, dataDir, path string, body []byte) error {
 	return err
 }
 
-// ask posts a request to the agent that runs on a data directory and returns its
-// answer.
-func ask(ctx context.Context, dataDir, path string, body []byte) ([]byte, error) {
+// call sends a body to the agent that runs on a data directory; ErrNoAgent when
+// none runs. end closes the answer, and the connection.
+func call(ctx context.Context, dataDir, path string, body []byte) (resp *http.Response, end func(), err error) {
 	socket := filepath.Join(dataDir, ControlSocket)
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}
-	defer tr.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err = (&http.Client{Transport: tr}).Do(req)
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return nil, nil, ErrNoAgent
+	case err != nil:
+		return nil, nil, fault.New(fault.Transient, "%s: %w", socket, err)
+	}
+	return resp, func() {
+		_ = resp.Body.Close()
+		tr.CloseIdleConnections()
+	}, nil
+}
+
+// ask posts a request to the agent that runs on a data directory and returns its
+// answer.
+func ask(ctx context.Context, dataDir, path string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, controlTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+path, strings.NewReader(string(body)))
+	resp, end, err := call(ctx, dataDir, path, body) //nolint:bodyclose // end closes it
 	if err != nil {
 		return nil, err
 	}
-	resp, err := (&http.Client{Transport: tr}).Do(req)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return nil, ErrNoAgent
-	}
-	if err != nil {
-		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
-	}
-	defer resp.Body.Close()
+	defer end()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxControl))
 	if err != nil {
 		return nil, err

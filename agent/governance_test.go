@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,64 +60,142 @@ type noSettings struct{}
 
 func (*noSettings) Validate() []setting.KeyError { return nil }
 
-// An action asked for over the control socket is carried out, and every step of
-// it is delivered to the sink.
-func TestActionsOverTheSocket(t *testing.T) {
-	t.Parallel()
+func (a actor) Streams() []sources.Stream { return nil }
+
+// governed returns the configuration of an agent over a lake whose only instance
+// can do one thing; writes counts how often it did.
+func governed(t *testing.T) (cfg *configs.Config, writes *atomic.Int64) {
+	t.Helper()
+	return governedBy(t, `{principals: {me: {uid: "`+strconv.Itoa(os.Getuid())+`", may: [request, approve]}}}`, "")
+}
+
+// governedBy is governed under a governance section, with one more sink, in YAML.
+func governedBy(t *testing.T, governance, sink string) (cfg *configs.Config, writes *atomic.Int64) {
+	t.Helper()
+	writes = &atomic.Int64{}
 	dir, err := os.MkdirTemp("", "weir") //nolint:usetesting // a socket's path must be short
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	var writes atomic.Int64
 	fake := &sources.Connector{
 		App: "fake", Title: "Fake", Config: func() setting.Struct { return &noSettings{} },
 		Open: func(context.Context, sources.Env, setting.Struct) (sources.Session, error) {
-			return actor{writes: &writes}, nil
+			return actor{writes: writes}, nil
 		},
+		Streams: []sources.StreamInfo{{Name: "activities", Shape: sources.Log, Tables: []string{schemas.TableActivities}, Every: time.Minute, Doc: "events"}},
 		Actions: []sources.ActionInfo{{
 			Action: sources.SuspendUser, Doc: "suspends", Scopes: []string{"all"},
 			Targets: []sources.ActionTarget{{Kind: sources.TargetAccount, ID: `u[0-9]+`, Doc: "an account's id"}},
 		}},
 	}
-	data, lake := filepath.Join(dir, "d"), filepath.Join(dir, "lake")
 	file := filepath.Join(dir, "weir.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(`
-agent: {data_dir: `+data+`, listen: "", min_free: 0B}
-governance: {principals: {me: {uid: "`+strconv.Itoa(os.Getuid())+`", may: [request, approve]}}}
-sinks: {lake: {type: parquet, path: `+lake+`}}
+agent: {data_dir: `+filepath.Join(dir, "d")+`, listen: "", min_free: 0B}
+governance: `+governance+`
+sinks: {lake: {type: parquet, path: `+filepath.Join(dir, "lake")+`}`+sink+`}
 instances: {acme: {app: fake, governance: {allow: [suspend_user], approvals: 0, max_share: 0}}}
 `), 0o600))
-	cfg, err := configs.Load(file, nil, []*sources.Connector{fake}, sinkregistry.All)
+	cfg, err = configs.Load(file, nil, []*sources.Connector{fake}, sinkregistry.All)
 	require.NoError(t, err)
-	a, err := New(t.Context(), Options{Config: cfg, Clock: clockwork.NewRealClock(), Log: slog.New(slog.DiscardHandler)})
+	return cfg, writes
+}
+
+// acts is an agent that runs until stop is called.
+type acts struct {
+	*Agent
+	t    *testing.T
+	stop func()
+}
+
+func startActing(t *testing.T, cfg *configs.Config, role Role) *acts {
+	t.Helper()
+	a, err := New(t.Context(), Options{Config: cfg, Clock: clockwork.NewRealClock(), Log: slog.New(slog.DiscardHandler), Role: role})
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	tell := func(what string, body any) (answer ActionAnswer, err error) {
-		require.Eventually(t, func() bool {
-			answer, err = TellActions(t.Context(), data, what, body)
-			return !errors.Is(err, ErrNoAgent)
-		}, 10*time.Second, 10*time.Millisecond)
-		return answer, err
-	}
-	answer, err := tell("submit", schemas.ActionRow{ID: "a1", Instance: "acme", Action: "suspend_user", TargetKind: "account", TargetID: "u1"})
-	require.NoError(t, err)
-	require.Equal(t, govern.Received, answer.State)
-	_, err = tell("submit", map[string]string{"id": "a2", "who": "me"})
-	require.ErrorContains(t, err, "no submit")
-	_, err = tell("decide", schemas.ApprovalRow{ActionID: "a1", Decision: "approve"})
-	require.ErrorContains(t, err, "cannot approve it")
-	_, err = tell("resume", GovernReason{Reason: "begin"})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		rec, _, err := a.Pipeline.State().Action(t.Context(), "a1")
-		return err == nil && rec.State == string(govern.Verified)
+	return &acts{Agent: a, t: t, stop: func() {
+		cancel()
+		require.NoError(t, <-done)
+	}}
+}
+
+// tell tells the agent something once it listens.
+func (a *acts) tell(what string, body any) (answer ActionAnswer, err error) {
+	a.t.Helper()
+	require.Eventually(a.t, func() bool {
+		answer, err = TellActions(a.t.Context(), a.Config.Agent.DataDir, what, body)
+		return !errors.Is(err, ErrNoAgent)
+	}, 10*time.Second, 10*time.Millisecond)
+	return answer, err
+}
+
+// comesTo waits until an action is in a state, with a note.
+func (a *acts) comesTo(id string, state govern.State, note string) {
+	a.t.Helper()
+	require.Eventually(a.t, func() bool {
+		rec, _, err := a.Pipeline.State().Action(a.t.Context(), id)
+		return err == nil && rec.State == string(state) && strings.Contains(string(rec.Data), note)
 	}, 60*time.Second, 20*time.Millisecond)
-	require.EqualValues(t, 1, writes.Load())
+}
+
+var suspend = schemas.ActionRow{ID: "a1", Instance: "acme", Action: "suspend_user", TargetKind: "account", TargetID: "u1"}
+
+// Who only collects changes nothing, and says so; who only governs collects
+// nothing.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	start := func(cfg *configs.Config, role Role) (*Agent, error) {
+		return New(t.Context(), Options{Config: cfg, Clock: clockwork.NewRealClock(), Log: slog.New(slog.DiscardHandler), Role: role})
+	}
+	cfg, writes := governed(t)
+	collector, err := start(cfg, RoleCollect)
+	require.NoError(t, err)
+	require.Len(t, collector.Streams(), 1)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- collector.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		_, err = TellActions(t.Context(), cfg.Agent.DataDir, "submit", schemas.ActionRow{ID: "a1"})
+		return !errors.Is(err, ErrNoAgent)
+	}, 10*time.Second, 10*time.Millisecond)
+	require.ErrorContains(t, err, "--role collect")
 	stop()
 	require.NoError(t, <-done)
+	require.Zero(t, writes.Load())
 
-	st, err := pipeline.ReadState(t.Context(), data)
+	cfg, _ = governed(t)
+	governor, err := start(cfg, RoleGovern)
+	require.NoError(t, err)
+	require.Empty(t, governor.Streams())
+	require.NoError(t, governor.Pipeline.Close())
+	cfg.Instances[0].Governance.MaxShare = 5
+	_, err = start(cfg, RoleGovern)
+	require.ErrorContains(t, err, "max_share")
+	cfg.Instances[0].Governance.Allow = nil
+	_, err = start(cfg, RoleGovern)
+	require.ErrorContains(t, err, "needs an instance")
+}
+
+// An action asked for over the control socket is carried out, and every step of
+// it is delivered to the sink.
+func TestActionsOverTheSocket(t *testing.T) {
+	t.Parallel()
+	cfg, writes := governed(t)
+	a := startActing(t, cfg, RoleGovern)
+	answer, err := a.tell("submit", suspend)
+	require.NoError(t, err)
+	require.Equal(t, govern.Received, answer.State)
+	_, err = a.tell("submit", map[string]string{"id": "a2", "who": "me"})
+	require.ErrorContains(t, err, "no submit")
+	_, err = a.tell("decide", schemas.ApprovalRow{ActionID: "a1", Decision: "approve"})
+	require.ErrorContains(t, err, "cannot approve it")
+	_, err = a.tell("resume", GovernReason{Reason: "begin"})
+	require.NoError(t, err)
+	a.comesTo("a1", govern.Verified, "")
+	require.EqualValues(t, 1, writes.Load())
+	a.stop()
+
+	st, err := pipeline.ReadState(t.Context(), cfg.Agent.DataDir)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	rep, err := govern.Audit(t.Context(), st, nil)
@@ -125,7 +204,35 @@ instances: {acme: {app: fake, governance: {allow: [suspend_user], approvals: 0, 
 	pending, err := st.PendingTotals(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, pending) // every row is in the lake
-	found, err := filepath.Glob(filepath.Join(lake, schemas.TableActionLog, "*", "*", "*.parquet"))
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(cfg.Agent.DataDir), "lake", schemas.TableActionLog, "*", "*", "*.parquet"))
 	require.NoError(t, err)
 	require.NotEmpty(t, found)
+}
+
+// A state in which a person had resumed governance is reconciled, as after it was
+// put back: nothing is carried out before a person resumes it again.
+func TestReconciledStateActsOnNothing(t *testing.T) {
+	t.Parallel()
+	cfg, writes := governed(t)
+	a := startActing(t, cfg, "")
+	_, err := a.tell("resume", GovernReason{Reason: "begin"})
+	require.NoError(t, err)
+	a.stop()
+
+	once, err := New(t.Context(), Options{Config: cfg, Clock: clockwork.NewRealClock(), Log: slog.New(slog.DiscardHandler), Once: true})
+	require.NoError(t, err)
+	_, err = once.Pipeline.Reconcile(t.Context(), nil, true)
+	require.NoError(t, err)
+	require.NoError(t, once.Pipeline.Close())
+
+	a = startActing(t, cfg, "")
+	_, err = a.tell("submit", suspend)
+	require.NoError(t, err)
+	a.comesTo("a1", govern.Approved, "governance is paused: the state was restored")
+	require.Zero(t, writes.Load())
+	_, err = a.tell("resume", GovernReason{Reason: "looked at"})
+	require.NoError(t, err)
+	a.comesTo("a1", govern.Verified, "")
+	require.EqualValues(t, 1, writes.Load())
+	a.stop()
 }

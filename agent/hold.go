@@ -7,15 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/jonboulle/clockwork"
-	"golang.org/x/sys/unix"
 
 	"weir/internal/fault"
 	"weir/pipeline"
@@ -36,10 +33,7 @@ type Hold struct {
 // lasts: whoever asked for it and is killed holds nothing any more.
 func (a *Agent) hold(w http.ResponseWriter, r *http.Request) {
 	var h Hold
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxControl))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&h); err != nil {
-		http.Error(w, "the request names no sink and table: "+err.Error(), http.StatusBadRequest)
+	if !told(w, r, "hold", &h) {
 		return
 	}
 	c := http.NewResponseController(w)
@@ -93,39 +87,23 @@ func holdRunning(ctx context.Context, dataDir string, h Hold) (release func(), e
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(dataDir, ControlSocket)
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}
 	ctx, cancel := context.WithCancel(ctx)
-	end := func() {
+	resp, end, err := call(ctx, dataDir, "/hold", body) //nolint:bodyclose // held open: the hold lasts as long; end closes it
+	if err != nil {
 		cancel()
-		tr.CloseIdleConnections()
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent/hold", strings.NewReader(string(body)))
-	if err != nil {
-		end()
 		return nil, err
-	}
-	resp, err := (&http.Client{Transport: tr}).Do(req) //nolint:bodyclose // held open: the hold lasts as long; end closes it
-	if err != nil {
-		end()
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-			return nil, ErrNoAgent
-		}
-		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
 	}
 	line, err := bufio.NewReader(io.LimitReader(resp.Body, maxControl)).ReadString('\n')
 	if err == nil && resp.StatusCode == http.StatusOK && strings.TrimSpace(line) == held {
 		return func() {
+			cancel()
 			end()
-			_ = resp.Body.Close()
 		}, nil
 	}
-	_ = resp.Body.Close()
+	cancel()
 	end()
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Transient, "%s: %w", socket, err)
+		return nil, fault.New(fault.Transient, "%s: %w", filepath.Join(dataDir, ControlSocket), err)
 	}
 	return nil, fault.New(fault.Permanent, "the running agent does not hold its deliveries: %s", strings.TrimSpace(line))
 }

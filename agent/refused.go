@@ -30,17 +30,9 @@ type SinkCommand struct {
 	Fill  pipeline.FillRequest `json:"fill,omitzero"`
 }
 
-// decode reads the body of a request of the control socket.
-func decode(r *http.Request, into any) error {
-	dec := json.NewDecoder(io.LimitReader(r.Body, maxControl))
-	dec.DisallowUnknownFields()
-	return dec.Decode(into)
-}
-
 func (a *Agent) actOnDead(w http.ResponseWriter, r *http.Request) {
 	var d DeadRequest
-	if err := decode(r, &d); err != nil {
-		http.Error(w, "the request is no action on dead letters: "+err.Error(), http.StatusBadRequest)
+	if !told(w, r, "action on dead letters", &d) {
 		return
 	}
 	switch d.Action {
@@ -89,8 +81,7 @@ func (a *Agent) mapRecord(d pipeline.DeadLetter, tenant string) (*schemas.Rows, 
 
 func (a *Agent) commandSink(w http.ResponseWriter, r *http.Request) {
 	var c SinkCommand
-	if err := decode(r, &c); err != nil {
-		http.Error(w, "the request is no command to a sink: "+err.Error(), http.StatusBadRequest)
+	if !told(w, r, "command to a sink", &c) {
 		return
 	}
 	answer, err := "", error(nil)

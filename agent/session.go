@@ -23,6 +23,7 @@ type SessionOptions struct {
 	// Observe is told of every exchange, and Dump written, redacted. nil: none.
 	Observe func(httpx.Exchange)
 	Dump    io.Writer
+	Redact  []string // secrets beside those of the configuration
 }
 
 // OpenSession opens one instance's session, as a running agent does.
@@ -51,6 +52,7 @@ func SessionEnv(o SessionOptions) (sources.Env, error) {
 	if err != nil {
 		return sources.Env{}, err
 	}
+	base.Redact(o.Redact...)
 	var key func() (string, error)
 	if k := o.Config.Agent.Key; !k.IsZero() {
 		key = k.Value

@@ -45,6 +45,7 @@ type Config struct {
 	SHA256     string // of the file
 	Agent      Agent
 	Governance Governance
+	Hooks      Hooks
 	Sinks      []Sink     // by name
 	Instances  []Instance // by name
 	secrets    []reference
@@ -144,12 +145,14 @@ func (i Instance) StreamInfos() []sources.StreamInfo {
 // Common is what every instance can be told.
 type Common struct {
 	Enabled  bool   `key:"enabled" doc:"false: the instance is not collected"`
-	Parallel int    `key:"parallel" doc:"lanes read at the same time"`
+	Parallel int    `key:"parallel" doc:"lanes read at the same time, and actions carried out"`
 	Raw      string `key:"raw" enum:"keep drop" doc:"whether rows carry the vendor's record"`
 
 	Proxy     string        `key:"proxy" example:"http://proxy.acme.example:3128" doc:"proxy of requests to the app: http, https, socks5 or socks5h; without it, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY"`
 	ProxyAuth secret.Secret `key:"proxy_auth" doc:"the proxy's user:password"`
 	CAFile    string        `key:"ca_file" example:"/etc/weir/ca.pem" doc:"PEM file of certificate authorities to trust beside the system's, such as that of a proxy that looks into TLS"`
+
+	Hooks bool `key:"hooks" doc:"true: the app tells of changes, and they are read at once; see docs/hooks.md"`
 
 	Governance Governed `key:"governance" doc:"what may be changed at the vendor, see docs/governance.md"`
 }
@@ -308,7 +311,8 @@ func (d *decoder) config(cfg *Config, top map[string]any, apps []*sources.Connec
 		}
 	}
 	d.governance(&cfg.Governance, top, cfg.Instances, cfg.Sinks)
-	d.unknown("", top, []string{"agent", "sinks", "instances", "governance"})
+	d.hooks(&cfg.Hooks, top, cfg.Instances)
+	d.unknown("", top, []string{"agent", "sinks", "instances", "governance", "hooks"})
 	cfg.secrets = d.secrets
 }
 

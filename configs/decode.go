@@ -183,7 +183,7 @@ func (d *decoder) text(key string, f field, val any) (string, bool) {
 	case s == "" && f.Required:
 		d.reject(key, s, f.want())
 		return "", false
-	case strings.ContainsFunc(s, unicode.IsControl):
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !(f.Lines && r == '\n') }):
 		d.reject(key, s, "a text without line breaks and control characters")
 		return "", false
 	}
@@ -204,7 +204,7 @@ func (d *decoder) list(key string, f field, val any, p *[]string) bool {
 		d.reject(key, val, f.want())
 		return false
 	}
-	element := field{Type: typeString, Enum: f.Enum, Example: f.Example}
+	element := field{Type: typeString, Enum: f.Enum, Example: f.Example, Lines: f.Lines}
 	out := make([]string, 0, len(values))
 	written := make([]string, 0, len(values))
 	for _, v := range values {

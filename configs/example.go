@@ -85,6 +85,10 @@ func WriteExample(w io.Writer, apps []*sources.Connector, drivers []*sinks.Drive
 		}
 	}
 	e.line(0, "", false)
+	e.comment(0, "where apps tell of changes, of instances with hooks: true; see docs/hooks.md")
+	e.line(0, "#hooks:", false)
+	e.fields("hooks", 1, reflect.ValueOf(Hooks{}), true)
+	e.line(0, "", false)
 	e.comment(0, "what may be changed at the vendors, by whom; see docs/governance.md")
 	e.line(0, "#governance:", false)
 	e.fields("governance", 1, reflect.ValueOf(newGovernance()), true)

@@ -18,6 +18,7 @@ type field struct {
 	Required          bool
 	Chosen, Instead   bool         // of several ways, the one that the example shows; a key of another
 	Section           bool         // a struct of further settings
+	Lines             bool         // its texts may have several lines
 	Type              reflect.Type // of a section that may be absent: without the pointer
 	Index             []int
 }
@@ -54,7 +55,7 @@ func fieldsOf(t reflect.Type) (out []field) {
 		}
 		f := field{
 			Key: name, Doc: sf.Tag.Get("doc"), Example: sf.Tag.Get("example"), Enum: strings.Fields(sf.Tag.Get("enum")),
-			Required: option == "required", Chosen: option == "chosen", Instead: option == "instead", Type: sf.Type, Index: []int{i},
+			Required: option == "required", Chosen: option == "chosen", Instead: option == "instead", Lines: sf.Tag.Get("lines") == "true", Type: sf.Type, Index: []int{i},
 		}
 		if f.Type.Kind() == reflect.Pointer {
 			f.Type = f.Type.Elem()

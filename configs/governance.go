@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/secret"
 	"weir/internal/setting"
 	"weir/sources"
 )
@@ -25,8 +26,12 @@ type Governance struct {
 	MaxPerDay       int           `key:"max_per_day" doc:"the same within a day"`
 	MaxPerRequester int           `key:"max_per_requester" doc:"actions of one principal that take effect within an hour"`
 	MaxPending      int           `key:"max_pending" doc:"open requests of one principal; more are rejected"`
+	Keep            time.Duration `key:"keep" doc:"how long data_dir keeps final actions and the action log; sinks keep the log, and ids are kept for good"`
 	KillSwitch      string        `key:"kill_switch" example:"/etc/weir/actions-off" doc:"a file: while it exists nothing is written at any vendor"`
 	Anchors         []string      `key:"anchors" example:"[/var/log/weir/actions.anchor]" doc:"files, outside data_dir, that the head of the action log is appended to every minute"`
+	SigningKey      secret.Secret `key:"signing_key" example:"${file:/etc/weir/evidence.pem}" doc:"Ed25519 private key in PEM that weir actions export signs with"`
+
+	RequireSignature bool `key:"require_signature" doc:"true: requests and decisions, on every instance, must be signed with a key of their principal"`
 
 	// Principals are who may ask and approve, by name.
 	Principals []Principal
@@ -38,6 +43,7 @@ type Principal struct {
 	DBUser string   `key:"db_user" example:"alice" doc:"the ClickHouse user that is this principal"`
 	UID    string   `key:"uid" example:"0" doc:"the user id, at the control socket, that is this principal"`
 	May    []string `key:"may" example:"[request]" doc:"request, approve, or one action of them: request/revoke_key, approve/suspend_user"`
+	Keys   []string `key:"keys" lines:"true" doc:"Ed25519 public keys that this principal signs with, at most 8: PEM, as ${file:/etc/weir/alice.pub.pem}, or ed25519: and base64"`
 }
 
 // Governed is what an instance's `governance:` section says.
@@ -51,15 +57,18 @@ type Governed struct {
 	Protect    []string      `key:"protect" example:"[login:break-glass]" doc:"what is never acted on: id:, email:, login:, name:, group: or role: and a text, or a text for any of them"`
 	Freeze     []string      `key:"freeze" example:"[fri 18:00/mon 06:00]" doc:"when nothing is begun: a span of each week, or from/to in RFC 3339; UTC"`
 	ChangeRef  bool          `key:"change_ref" doc:"whether a request must name a change"`
+	Watch      time.Duration `key:"watch" doc:"how long Weir looks whether what an action did still stands; 0s: not at all"`
 	DryRun     bool          `key:"dry_run" doc:"true: actions are planned and never carried out"`
+
+	RequireSignature bool `key:"require_signature" doc:"true: requests and decisions must be signed with a key of their principal"`
 }
 
 func newGovernance() Governance {
-	return Governance{Poll: 2 * time.Second, MaxAge: 24 * time.Hour, MaxPerHour: 50, MaxPerDay: 200, MaxPerRequester: 20, MaxPending: 1000}
+	return Governance{Poll: 2 * time.Second, MaxAge: 24 * time.Hour, MaxPerHour: 50, MaxPerDay: 200, MaxPerRequester: 20, MaxPending: 1000, Keep: 90 * 24 * time.Hour}
 }
 
 func newGoverned() Governed {
-	return Governed{Approvals: 1, MaxPerHour: 10, MaxPerDay: 50, MaxShare: 5, CoolDown: 10 * time.Minute}
+	return Governed{Approvals: 1, MaxPerHour: 10, MaxPerDay: 50, MaxShare: 5, CoolDown: 10 * time.Minute, Watch: time.Hour}
 }
 
 // Validate implements setting.Struct.
@@ -72,6 +81,9 @@ func (g *Governance) Validate() (errs []setting.KeyError) {
 	}
 	if g.MaxAge < time.Minute || g.MaxAge > 30*24*time.Hour {
 		bad("max_age", setting.FormatDuration(g.MaxAge), "a duration from 1m to 30d")
+	}
+	if g.Keep < 31*24*time.Hour || g.Keep > 3650*24*time.Hour { // longer than max_age, watch and every cap look back
+		bad("keep", setting.FormatDuration(g.Keep), "a duration from 31d to 3650d")
 	}
 	for key, n := range map[string]int{
 		"max_per_hour": g.MaxPerHour, "max_per_day": g.MaxPerDay, "max_per_requester": g.MaxPerRequester, "max_pending": g.MaxPending,
@@ -105,11 +117,11 @@ func (p *Principal) Validate() (errs []setting.KeyError) {
 	}
 	for _, m := range p.May {
 		_, word, of := strings.Cut(m, "/")
-		if !validMay.MatchString(m) || of && !slices.ContainsFunc(sources.ActionWords(), func(w sources.ActionWord) bool { return string(w.Action) == word }) {
+		if !validMay.MatchString(m) || of && !slices.ContainsFunc(append(sources.ActionWords(), sources.BundleWords()...), func(w sources.ActionWord) bool { return string(w.Action) == word }) {
 			errs = append(errs, setting.KeyError{Key: "may", Found: m, Accepted: "request or approve, alone or with / and an action"})
 		}
 	}
-	return errs
+	return append(errs, p.validateKeys()...)
 }
 
 // Allowed reports whether a principal may do something ("request", "approve")
@@ -138,6 +150,9 @@ func (g *Governed) Validate() (errs []setting.KeyError) {
 	}
 	if g.CoolDown < 0 || g.CoolDown > 24*time.Hour {
 		bad("cool_down", setting.FormatDuration(g.CoolDown), "a duration from 0s to 1d")
+	}
+	if g.Watch < 0 || g.Watch > 30*24*time.Hour {
+		bad("watch", setting.FormatDuration(g.Watch), "a duration from 0s to 30d")
 	}
 	for _, p := range g.Protect {
 		if word, text, of := strings.Cut(p, ":"); strings.TrimSpace(p) == "" || of && slices.Contains(protectWords, word) && strings.TrimSpace(text) == "" {
@@ -240,6 +255,7 @@ func (d *decoder) governance(g *Governance, top map[string]any, instances []Inst
 		}
 		g.Principals = append(g.Principals, p)
 	}
+	d.keys(at, g, instances)
 	if i := slices.IndexFunc(sinks, func(s Sink) bool { return s.Name == g.Control }); g.Control != "" && (i < 0 || sinks[i].Driver.Type != "clickhouse") {
 		d.reject(join(at, "control"), g.Control, "the name of a sink of type clickhouse")
 	}

@@ -47,6 +47,9 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 	agent := section(reflect.ValueOf(newAgent()))
 	agent.Description = "the agent itself"
 
+	hooks := section(reflect.ValueOf(Hooks{}))
+	hooks.Description = "where apps tell of changes"
+
 	governance := section(reflect.ValueOf(newGovernance()))
 	governance.Description = "what may be changed at the vendors, and by whom"
 	governance.Properties["principals"] = &schema{
@@ -89,6 +92,7 @@ func WriteJSONSchema(w io.Writer, apps []*sources.Connector, drivers []*sinks.Dr
 		Properties: map[string]*schema{
 			"agent":      agent,
 			"governance": governance,
+			"hooks":      hooks,
 			"sinks":      entries("where to deliver, by name", "type", "sink-", types),
 			"instances":  entries("what to collect from, by name", "app", "app-", names),
 		},

@@ -19,6 +19,8 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	b.WriteString("\n### governance\n\n")
 	table(&b, row{}, reflect.ValueOf(newGovernance()))
 	rows(&b, "principals.<name>", reflect.ValueOf(Principal{}))
+	b.WriteString("\n### hooks\n\n")
+	table(&b, row{}, reflect.ValueOf(Hooks{}))
 	for _, d := range drivers {
 		fmt.Fprintf(&b, "\n### sinks: `type: %s`\n\n%s.\n\n", d.Type, capital(d.Doc))
 		table(&b, row{"type", "text", "required", "`" + d.Type + "`"}, defaultsOf(d.Config()))
@@ -26,9 +28,13 @@ func WriteMarkdown(w io.Writer, apps []*sources.Connector, drivers []*sinks.Driv
 	}
 	b.WriteString("\n### instances: keys of every app\n\n")
 	table(&b, row{"app", "text", "required", "the app's name, below"}, reflect.ValueOf(newCommon()))
-	writeRow(&b, row{"streams.<stream>.enabled", "true or false", "`true`", "false: the stream is not collected"})
-	writeRow(&b, row{"streams.<stream>.every", "duration", "the stream's", "interval between polls"})
-	writeRow(&b, row{"streams.<stream>.full_every", "duration", "the stream's", "of a scan that learns of changes otherwise: interval between complete rounds; 0s: every one is complete"})
+	for _, f := range fieldsOf(reflect.TypeFor[StreamSettings]()) {
+		r := row{"streams.<stream>." + f.Key, f.typeName(), "the stream's", cell(f.Doc)}
+		if f.Key == "enabled" {
+			r.value = "`true`"
+		}
+		writeRow(&b, r)
+	}
 	for _, c := range apps {
 		fmt.Fprintf(&b, "\n### instances: `app: %s`\n\n%s.\n\n", c.App, c.Title)
 		table(&b, row{}, defaultsOf(c.Config()))

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +14,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"weir/internal/durable"
 	"weir/internal/fault"
@@ -26,13 +30,28 @@ type Exported struct {
 	StateID    string
 	Generation int64
 	Segments   int
+	Letters    int // files of dead letters
 	Secrets    int
 	Bytes      int64
 }
 
+// manifestFile ends an archive: an archive without it was cut short.
+const manifestFile = "manifest.json"
+
+// manifest tells the other files of an archive.
+type manifest struct {
+	Files map[string]archivedFile `json:"files"`
+}
+
+type archivedFile struct {
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
 // Export writes an archive of the data directory to file: the state, the spool
-// segments that sinks are still owed, and the vault, whose secrets stay sealed.
-// An agent may run meanwhile: the state is copied as of one moment.
+// segments that sinks are still owed, the files of dead letters, and the vault,
+// whose secrets stay sealed. An agent may run meanwhile: the state is copied as
+// of one moment.
 func Export(ctx context.Context, dataDir, file string) (out Exported, err error) {
 	st, err := ReadState(ctx, dataDir)
 	if err != nil {
@@ -43,13 +62,13 @@ func Export(ctx context.Context, dataDir, file string) (out Exported, err error)
 	if !ok {
 		return out, fault.New(fault.Permanent, "this state cannot be exported")
 	}
-	// On the same volume, for a segment to be kept by a second name.
-	aside := filepath.Join(dataDir, "export-"+rand.Text()[:8])
-	if err := os.Mkdir(aside, 0o700); err != nil {
+	// On the same volume, for a file to be kept by a second name.
+	aside, done, err := asideDir(dataDir, "export-")
+	if err != nil {
 		return out, fmt.Errorf("exporting: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
-	names, err := s.copyAside(ctx, filepath.Join(dataDir, "spool"), aside)
+	defer func() { err = errors.Join(err, done()) }()
+	names, err := s.copyAside(ctx, dataDir, aside)
 	if err != nil {
 		return out, fmt.Errorf("exporting: %w", err)
 	}
@@ -61,37 +80,75 @@ func Export(ctx context.Context, dataDir, file string) (out Exported, err error)
 	if err != nil {
 		return out, fmt.Errorf("exporting: %w", err)
 	}
-	w := tar.NewWriter(f)
-	add := func(name, from string) {
-		if err == nil {
-			var n int64
-			n, err = addFile(w, name, from)
-			out.Bytes += n
-		}
+	w := archiveWriter{Writer: tar.NewWriter(f), m: manifest{Files: map[string]archivedFile{}}}
+	err = w.addAll(ctx, aside, append([]string{StateFile}, names...))
+	if err == nil {
+		err = w.addAll(ctx, dataDir, secrets)
 	}
-	add(StateFile, filepath.Join(aside, StateFile))
-	for _, n := range names {
-		add("spool/"+n, filepath.Join(aside, n))
-	}
-	for _, n := range secrets {
-		add(n, filepath.Join(dataDir, filepath.FromSlash(n)))
+	if err == nil {
+		err = w.end()
 	}
 	if err = errors.Join(err, w.Close()); err != nil {
 		return out, errors.Join(fmt.Errorf("exporting to %s: %w", file, err), f.Discard())
 	}
-	out.StateID, out.Generation, out.Segments, out.Secrets = s.id, s.gen, len(names), len(secrets)
+	out = w.m.sum(s)
 	if err := f.Publish(file); err != nil {
 		return out, fmt.Errorf("exporting to %s: %w", file, err)
 	}
 	return out, nil
 }
 
-// copyAside copies the state into aside, and links the segments that the copy
-// refers to there. It returns their names.
-func (s *sqliteState) copyAside(ctx context.Context, spool, aside string) (names []string, err error) {
-	file := filepath.Join(aside, StateFile)
+// asideDir makes a directory for what is copied or unpacked, and removes those of
+// processes that were killed. It is locked while it is used.
+func asideDir(dataDir, prefix string) (dir string, done func() error, err error) {
+	left, err := filepath.Glob(filepath.Join(dataDir, prefix+"*"))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, old := range left {
+		if lock, err := flockDir(old); err == nil {
+			if err := errors.Join(os.RemoveAll(old), lock.Close()); err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	dir = filepath.Join(dataDir, prefix+rand.Text()[:8])
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", nil, err
+	}
+	lock, err := flockDir(dir)
+	if err != nil {
+		return "", nil, errors.Join(err, os.Remove(dir))
+	}
+	return dir, func() error { return errors.Join(os.RemoveAll(dir), lock.Close()) }, nil
+}
+
+func flockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// linked are the folders whose files are copied by a second name, and the ends
+// of those files' names.
+var linked = map[string]string{spoolDir: segmentSuffix, deadDir: deadSuffix}
+
+// copyAside copies the state into aside, and links the files that the copy
+// refers to there. It returns their names, relative to aside.
+func (s *sqliteState) copyAside(ctx context.Context, dataDir, aside string) (names []string, err error) {
+	for dir := range linked {
+		if err := os.Mkdir(filepath.Join(aside, dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	file, missing := filepath.Join(aside, StateFile), ""
 	for range exportTries {
-		if err := link(spool, aside); err != nil {
+		if err := link(dataDir, aside); err != nil {
 			return nil, err
 		}
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,34 +157,26 @@ func (s *sqliteState) copyAside(ctx context.Context, spool, aside string) (names
 		if err := s.copier(ctx, file); err != nil {
 			return nil, err
 		}
-		if err := link(spool, aside); err != nil {
+		if err := link(dataDir, aside); err != nil {
 			return nil, err
 		}
 		copied, err := openSQLite(file, "ro")
 		if err != nil {
 			return nil, err
 		}
-		segments, err := copied.Segments(ctx)
+		names, err = copied.files(ctx)
 		if err := errors.Join(err, copied.Close()); err != nil {
 			return nil, err
 		}
-		names = names[:0]
-		missing := ""
-		for name := range segments {
-			names = append(names, name+segmentSuffix)
-			if _, err := os.Stat(filepath.Join(aside, name+segmentSuffix)); err != nil {
-				missing = name
-			}
-		}
+		missing = missingIn(aside, names)
 		if missing == "" {
-			slices.Sort(names)
 			return names, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("spool segment %s was delivered while the state was copied: %w", missing, context.Cause(ctx))
+			return nil, fmt.Errorf("%s went while the state was copied: %w", missing, context.Cause(ctx))
 		}
 	}
-	return nil, fault.New(fault.Transient, "segments of the spool go faster than they are copied: try again")
+	return nil, fault.New(fault.Transient, "%s is missing, or files go faster than they are copied: try again; when it stays so, the data directory is damaged (`weir state check`, `weir deadletter list`)", missing)
 }
 
 // copier copies the state as of now to a new file.
@@ -147,27 +196,63 @@ func (s *sqliteState) copier(ctx context.Context, file string) error {
 	return syncFile(file)
 }
 
-// link gives every segment in spool a second name in aside.
-func link(spool, aside string) error {
-	entries, err := os.ReadDir(spool)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// files lists the files that the state refers to, relative to the data directory.
+func (s *sqliteState) files(ctx context.Context) (names []string, err error) {
+	segments, err := s.Segments(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), segmentSuffix) {
-			continue
-		}
-		e := os.Link(filepath.Join(spool, e.Name()), filepath.Join(aside, e.Name()))
-		if e != nil && !errors.Is(e, fs.ErrExist) && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
+	letters, err := s.DeadFiles(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	for name := range segments {
+		names = append(names, path.Join(spoolDir, name+segmentSuffix))
+	}
+	for name := range letters {
+		names = append(names, path.Join(deadDir, name))
+	}
+	slices.Sort(names)
+	return names, nil
 }
+
+// missingIn returns a name that is not in a directory; "" when all are.
+func missingIn(dir string, names []string) string {
+	for _, n := range names {
+		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(n))); err != nil {
+			return n
+		}
+	}
+	return ""
+}
+
+// link gives every file in the linked folders a second name in aside.
+func link(dataDir, aside string) error {
+	var errs []error
+	for dir, suffix := range linked {
+		entries, err := os.ReadDir(filepath.Join(dataDir, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			if !strings.HasSuffix(e.Name(), suffix) {
+				continue
+			}
+			err := os.Link(filepath.Join(dataDir, dir, e.Name()), filepath.Join(aside, dir, e.Name()))
+			if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// vaultDir is where the vault keeps sealed secrets within the data directory.
+const vaultDir = "vault"
 
 // vaultFiles lists the sealed secrets, relative to the data directory.
 func vaultFiles(dataDir string) (out []string, err error) {
-	root := filepath.Join(dataDir, "vault")
+	root := filepath.Join(dataDir, vaultDir)
 	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && name == root {
 			return nil
@@ -182,108 +267,70 @@ func vaultFiles(dataDir string) (out []string, err error) {
 	return out, err
 }
 
-func addFile(w *tar.Writer, name, from string) (int64, error) {
+// archiveWriter writes files and sums them up.
+type archiveWriter struct {
+	*tar.Writer
+	m manifest
+}
+
+// addAll adds files of a directory, up to the first that fails.
+func (w *archiveWriter) addAll(ctx context.Context, dir string, names []string) error {
+	for _, n := range names {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := w.add(n, filepath.Join(dir, filepath.FromSlash(n))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *archiveWriter) add(name, from string) error {
 	f, err := os.Open(from)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := w.WriteHeader(&tar.Header{Name: name, Size: info.Size(), Mode: 0o600, ModTime: info.ModTime(), Format: tar.FormatPAX}); err != nil {
-		return 0, err
+		return err
 	}
-	return io.Copy(w, f)
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, sum), f)
+	w.m.Files[name] = archivedFile{n, hex.EncodeToString(sum.Sum(nil))}
+	return err
 }
 
-// Names that an archive may hold.
-var archived = regexp.MustCompile(`^(state\.db|spool/[0-9a-f-]{36}\.seg|vault/[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62})$`)
+// end writes the manifest.
+func (w *archiveWriter) end() error {
+	b, err := json.Marshal(w.m)
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: manifestFile, Size: int64(len(b)), Mode: 0o600, Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
 
-// Import unpacks an archive into a data directory that holds no state. The state
-// comes last: an import cut short is no state, and may be repeated.
-func Import(ctx context.Context, file, dataDir string) (out Exported, err error) {
-	if err := durable.MkdirAll(dataDir); err != nil {
-		return out, fmt.Errorf("data_dir: %w", err)
-	}
-	unlock, err := lockDir(dataDir)
-	if err != nil {
-		return out, err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	if _, err := os.Stat(filepath.Join(dataDir, StateFile)); err == nil {
-		return out, fault.New(fault.Permanent, "%s holds a state already: import into an empty data_dir", dataDir)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return out, fmt.Errorf("importing: %w", err)
-	}
-	defer f.Close()
-	// An import cut short, or a state lost, may have left some.
-	if err := errors.Join(os.RemoveAll(filepath.Join(dataDir, "spool")), removeWAL(dataDir)); err != nil {
-		return out, fmt.Errorf("importing: %w", err)
-	}
-	aside := filepath.Join(dataDir, StateFile+".import")
-	for r := tar.NewReader(f); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return out, fault.New(fault.Permanent, "importing: %s is damaged, or no archive of `weir state export`: %w", file, err)
-		}
-		if !archived.MatchString(h.Name) || h.Typeflag != tar.TypeReg {
-			return out, fault.New(fault.Permanent, "importing: %s holds %q, which no state has", file, h.Name)
-		}
-		to := filepath.Join(dataDir, filepath.FromSlash(path.Clean(h.Name)))
-		switch {
-		case h.Name == StateFile:
-			to = aside
-		case strings.HasPrefix(h.Name, "spool/"):
+// sum says what the files are.
+func (m manifest) sum(s *sqliteState) Exported {
+	out := Exported{StateID: s.id, Generation: s.gen}
+	for name, f := range m.Files {
+		out.Bytes += f.Bytes
+		switch dir, _, _ := strings.Cut(name, "/"); dir {
+		case spoolDir:
 			out.Segments++
-		default:
+		case deadDir:
+			out.Letters++
+		case vaultDir:
 			out.Secrets++
 		}
-		out.Bytes += h.Size
-		if err := extract(r, to); err != nil {
-			return out, fmt.Errorf("importing %s: %w", h.Name, err)
-		}
 	}
-	s, err := openSQLite(aside, "ro")
-	if err != nil {
-		return out, err
-	}
-	if err := errors.Join(s.load(ctx, aside), s.Close()); err != nil {
-		return out, fmt.Errorf("importing: %s holds no whole state: %w", file, err)
-	}
-	out.StateID, out.Generation = s.id, s.gen
-	if err := durable.Rename(aside, filepath.Join(dataDir, StateFile), ""); err != nil {
-		return out, fmt.Errorf("importing: %w", err)
-	}
-	return out, nil
-}
-
-func extract(r io.Reader, to string) error {
-	if err := durable.MkdirAll(filepath.Dir(to)); err != nil {
-		return err
-	}
-	d, err := durable.Create(to+tmpSuffix, durable.Points{})
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(d, r); err != nil {
-		return errors.Join(err, d.Discard())
-	}
-	return d.Publish(to)
-}
-
-func removeWAL(dataDir string) error {
-	var errs []error
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(filepath.Join(dataDir, StateFile+suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return out
 }

@@ -37,11 +37,29 @@ func CheckState(ctx context.Context, dataDir string) (found []string, err error)
 			found = append(found, StateFile+": "+l)
 		}
 	}
+	letters, err := s.FindDead(ctx, DeadFilter{})
+	if err != nil {
+		return append(found, err.Error()), nil //nolint:nilerr // it is what was looked for
+	}
+	for _, d := range letters {
+		if d.File == "" {
+			continue
+		}
+		// One that is not known any more was replayed or dropped meanwhile.
+		if _, err := LoadDead(ctx, s, dataDir, d.ID); err != nil && !isDeclined(err) {
+			if _, e := s.DeadLetter(ctx, d.ID); !isDeclined(e) {
+				found = append(found, fmt.Sprintf("dead letter %s: %v", d.ID, err))
+			}
+		}
+		if ctx.Err() != nil {
+			return found, context.Cause(ctx)
+		}
+	}
 	batches, err := s.batches(ctx)
 	if err != nil {
 		return append(found, err.Error()), nil //nolint:nilerr // it is what was looked for
 	}
-	sp := &spool{dir: filepath.Join(dataDir, "spool")}
+	sp := &spool{dir: filepath.Join(dataDir, spoolDir)}
 	for i := range batches {
 		if _, err := sp.load(&batches[i]); err != nil {
 			if still, e := s.batchThere(ctx, batches[i].Seq); e == nil && !still {
@@ -74,7 +92,7 @@ const timeFormat = "2006-01-02T15:04:05Z"
 
 // DataFiles sums the files of a data directory by what they are.
 func DataFiles(dataDir string) (out []KindSize, err error) {
-	kinds := []string{StateFile, StateFile + "-wal", "spool", "vault", "other"}
+	kinds := []string{StateFile, StateFile + "-wal", spoolDir, deadDir, vaultDir, "other"}
 	sums := map[string]*KindSize{}
 	for _, k := range kinds {
 		sums[k] = &KindSize{Kind: k}

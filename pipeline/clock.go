@@ -42,10 +42,14 @@ func elapsed(now, since time.Time, d time.Duration) bool {
 
 // forgetBy is the time by which things are old enough to be forgotten: the
 // clock's, but each upkeep takes it on by half as much again as upkeep comes
-// apart, at most. A clock set far ahead and back makes nothing forgotten that
+// apart, at most: by the configuration, or by timers, which do not care what the
+// clock is set to. A clock set far ahead and back makes nothing forgotten that
 // vendors show again; after a long rest things are kept somewhat longer.
 func (p *Pipeline) forgetBy(ctx context.Context, key string, every time.Duration) (time.Time, func(Tx) error, error) {
-	now := p.clock.Now()
+	now, hours, passed := p.clock.Now(), p.hours.Load(), time.Duration(0)
+	if last, ok := p.upkeeps.Swap(key, hours); ok {
+		passed = time.Duration(hours-last.(int64)) * upkeepEvery
+	}
 	v, err := p.state.Meta(ctx, metaUpkeep+key)
 	if err != nil {
 		return now, nil, err
@@ -56,12 +60,26 @@ func (p *Pipeline) forgetBy(ctx context.Context, key string, every time.Duration
 		if err != nil {
 			return now, nil, fault.New(fault.Permanent, "state: when %s was last tidied, %q, is no number: %w", key, v, err)
 		}
-		every = max(every, upkeepEvery)
+		every = max(every, upkeepEvery, passed)
 		if limit := time.UnixMilli(ms).Add(every + every/2); limit.Before(by) {
 			by = limit
 		}
 	}
 	return by, func(tx Tx) error { return tx.SetMeta(metaUpkeep+key, formatMS(by)) }, nil
+}
+
+// countHours counts the hours that the pipeline runs, until ctx ends.
+func (p *Pipeline) countHours(ctx context.Context) error {
+	tick := p.clock.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.Chan():
+			p.hours.Add(1)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // VendorSkew returns how far a stream's vendor's clock is ahead of the agent's,

@@ -236,3 +236,27 @@ func TestSkewedVendor(t *testing.T) {
 	requireExact(t, sink, 4)
 	require.Equal(t, "11m behind", SkewText(-11*time.Minute))
 }
+
+// Where rounds take longer than upkeep should come apart, what is old is forgotten
+// all the same.
+func TestForgetKeepsUp(t *testing.T) {
+	t.Parallel()
+	clock := testclock.Fast(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 36_000) // an hour in 100 ms
+	p := openOn(t, t.TempDir(), clock, Options{}, map[string]sinks.Sink{"lake": newMemorySink()})
+	upkeep := func() time.Duration {
+		by, kept, err := p.forgetBy(t.Context(), "slow", time.Minute)
+		require.NoError(t, err)
+		require.NoError(t, p.state.Update(t.Context(), kept))
+		return clock.Since(by)
+	}
+	upkeep()
+	for range 3 {
+		for passed := p.hours.Load() + 10; p.hours.Load() < passed; {
+			<-clock.After(time.Minute)
+		}
+		require.Less(t, upkeep(), time.Hour)
+	}
+	clock.Skip(month)
+	require.Greater(t, upkeep(), month-24*time.Hour, "a clock that is set is not believed")
+	require.NoError(t, p.Close())
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,23 @@ type change struct {
 	apply   func(Tx) error
 	lazy    bool
 	done    func(error) // called once, when durable or given up
+}
+
+// declined is why a change cannot be made, now or later. It alone is given up: the
+// others of its group go on.
+type declined struct {
+	error
+
+	change *change // set by the committer
+}
+
+func (d *declined) Unwrap() error { return d.error }
+
+func decline(format string, args ...any) error { return &declined{error: fmt.Errorf(format, args...)} }
+
+func isDeclined(err error) bool {
+	_, ok := errors.AsType[*declined](err)
+	return ok
 }
 
 // also adds to what the change does to the state.
@@ -163,6 +181,10 @@ func (c *committer) commit(ctx, stop context.Context, group []*change) error {
 		batches = append(batches, ch.batches...)
 	}
 	err := c.p.persist(ctx, stop, "committing", func() error { return c.try(ctx, group, batches) })
+	if d, ok := errors.AsType[*declined](err); ok {
+		d.change.done(d)
+		return c.commit(ctx, stop, slices.DeleteFunc(group, func(ch *change) bool { return ch == d.change }))
+	}
 	if err == nil && len(batches) > 0 {
 		c.p.deliverable(batches)
 	}
@@ -204,6 +226,9 @@ func (c *committer) try(ctx context.Context, group []*change, batches []spooled)
 				continue
 			}
 			if err := ch.apply(tx); err != nil {
+				if d, ok := errors.AsType[*declined](err); ok {
+					d.change = ch
+				}
 				return err
 			}
 		}
@@ -229,6 +254,9 @@ func (p *Pipeline) persist(ctx, stop context.Context, what string, step func() e
 	var since time.Time
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := step()
+		if isDeclined(err) {
+			return err
+		}
 		if err == nil {
 			if !since.IsZero() {
 				p.log.Info("the disk takes writes again", "step", what)

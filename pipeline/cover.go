@@ -132,8 +132,10 @@ func planCover(in coverInput) coverPlan {
 			from = oldest
 		}
 	}
-	if out.frontier.Before(in.frontier) {
-		out.frontier = in.frontier
+	// Where collecting begins after what could be complete, what is between the
+	// two was not collected.
+	if out.frontier.Before(from) {
+		out.frontier = NewSpan(from, from).From
 	}
 	reach := []Span{NewSpan(from, in.to)}
 	if !in.frontier.IsZero() && in.began == nil && !in.since.IsZero() && in.since.Before(in.first) {

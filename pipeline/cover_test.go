@@ -89,8 +89,18 @@ func TestPlanCover(t *testing.T) {
 	f("an open hole is lost in the end", coverInput{frontier: at(900), info: sources.StreamInfo{Retention: 300 * time.Second}, holes: []Hole{{Key: "expired:1", Span: span(500, 600), State: HoleOpen, Class: ClassExpired, Reason: "x"}}},
 		from(900), map[string]Span{"expired:1": span(500, 600)}, HoleLost)
 
+	// A log begun within the time that events may come late covers nothing yet,
+	// and never what was before its beginning.
+	p := planCover(coverInput{started: at(1000), now: at(1010), to: at(500), began: began(900)})
+	require.Empty(t, p.spans)
+	require.Equal(t, at(900), p.frontier)
+	p = planCover(coverInput{started: at(1100), now: at(1110), to: at(600), frontier: p.frontier, since: at(900), first: at(900)})
+	require.Empty(t, p.spans, "between the ends of two runs, before the beginning, nothing was collected")
+	p = planCover(coverInput{started: at(1500), now: at(1510), to: at(1000), frontier: p.frontier, since: at(900), first: at(900)})
+	require.Equal(t, []Span{span(900, 1000)}, p.spans)
+
 	// What was covered and is in a hole now is taken back.
-	p := planCover(coverInput{
+	p = planCover(coverInput{
 		started: at(1000), now: at(1010), to: at(990), frontier: at(900), unread: []LaneState{parked}, covered: []Span{span(100, 900)},
 		span: func(sources.Lane) (schemas.Time, schemas.Time) { return 600_000, 700_000 },
 	})

@@ -36,7 +36,7 @@ type CoverageStore interface {
 type CoverageTx interface {
 	// Cover records that a stream is complete within a span, however late its
 	// events come. The span joins those it touches; holes that are covered
-	// whole by then are closed.
+	// whole by then are closed. Holes of ClassSpool stay as they are, uncovered.
 	Cover(s StreamID, span Span, now time.Time) error
 	// Uncover records that a span is not complete after all.
 	Uncover(s StreamID, span Span) error
@@ -106,6 +106,10 @@ const (
 	ClassExpired   = "expired"   // the place where reading went on was behind what the vendor still tells
 	ClassRetention = "retention" // Weir was away for longer than the vendor keeps records
 	ClassUnread    = "unread"    // a lane that was listed and not read yet
+	// ClassSpool: rows were lost with the spool. They count as sent until the
+	// state is reconciled; before, reading them again brings nothing.
+	ClassSpool = "spool"
+	ClassAgain = "spool_again" // the same, once the state has been reconciled
 )
 
 // LaneHole is the key of the hole that a lane makes which cannot be read.
@@ -208,6 +212,8 @@ func (h Hole) DueAt() time.Time {
 		return time.Time{}
 	case h.OfLane() && h.Class == ClassUnread:
 		return time.Time{} // the stream itself reads it
+	case h.Class == ClassSpool:
+		return time.Time{}
 	case h.Tries == 0:
 		return h.Since.Add(firstHoleWait)
 	default:

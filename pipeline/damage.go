@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"weir/internal/fault"
 	"weir/schemas"
@@ -62,9 +63,11 @@ func (d *delivery) lose(ctx context.Context, part *sinks.Part, bad *damagedBatch
 	d.p.log.Error("rows are lost with the spool, and must be collected again: see `weir deadletter list`", "sink", d.sink.name, "rows", what, "error", bad.err)
 	dead := DeadLetter{
 		ID: b.ID, At: d.p.clock.Now().UTC(), Kind: kindBatch, StreamID: StreamID{Instance: b.Instance}, Hint: fmt.Sprintf(lostSpan, b.MinTime, b.MaxTime), Ref: b.Table, Class: string(fault.BadData), SchemaVersion: schemas.Version,
-		Reason: fmt.Sprintf("%s did not reach sink %s: %s; run `weir state reconcile`, then collect that time again", what, d.sink.name, bad.err),
+		Reason: fmt.Sprintf("%s did not reach sink %s: %s; run `weir state reconcile`: then it is collected again", what, d.sink.name, bad.err),
 	}
-	err := d.p.committer.update(ctx, func(tx Tx) error { return tx.LoseBatch(d.sink.name, part.ID, b, dead) })
+	err := d.p.committer.update(ctx, func(tx Tx) error {
+		return errors.Join(tx.LoseBatch(d.sink.name, part.ID, b, dead), d.p.askAgain(tx, d.sink.name, b, dead))
+	})
 	if err != nil {
 		return part, err
 	}
@@ -78,6 +81,26 @@ func (d *delivery) lose(ctx context.Context, part *sinks.Part, bad *damagedBatch
 		}
 	}
 	return part, fault.New(fault.Permanent, "part %s is not planned any more: the state is damaged", part.ID)
+}
+
+// askAgain has what is lost with the spool told again: of events, it opens a
+// hole in what was complete; of entities, the next complete round brings the
+// sink every row. A removal is brought by reconciling alone.
+func (p *Pipeline) askAgain(tx Tx, sink string, b Batch, dead DeadLetter) error {
+	if b.Table != schemas.TableActivities {
+		return tx.ForgetSynced(sink, b.Table)
+	}
+	span := NewSpan(time.UnixMilli(int64(b.MinTime)), time.UnixMilli(int64(b.MaxTime)+1))
+	for _, s := range p.logs { // which of the instance's it came from is not known
+		if s.ID.Instance != b.Instance {
+			continue
+		}
+		h := Hole{Key: "spool:" + b.ID, Span: span, Class: ClassSpool, Reason: dead.Reason, State: HoleOpen}
+		if err := errors.Join(tx.Uncover(s.ID, span), tx.Hole(s.ID, h, dead.At)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *sqliteTx) LoseBatch(sink, part string, b Batch, dead DeadLetter) error {

@@ -105,8 +105,19 @@ func TestDamagedSpool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := &lakes{t: t, dir: t.TempDir(), clock: clockwork.NewRealClock()}
+			acme := StreamID{"acme", "activities"}
+			ledger := LedgerStream{ID: acme, Info: sources.StreamInfo{Name: "activities"}}
+			l.o.Logs = []LedgerStream{ledger}
 			book := &logbook{}
 			at := time.Now().Truncate(time.Hour)
+			missing := func() []LedgerHole {
+				st, err := ReadState(t.Context(), l.data())
+				require.NoError(t, err)
+				defer st.Close()
+				got, err := Ledger(t.Context(), st, ledger, NewSpan(at, at.Add(100*time.Millisecond)), time.Now())
+				require.NoError(t, err)
+				return got.Missing
+			}
 			more := func(from, to int) {
 				for i := from; i < to; i++ {
 					book.add(fmt.Sprint(i), fmt.Sprint("raw ", i), at.Add(time.Duration(i)*time.Millisecond))
@@ -156,6 +167,21 @@ func TestDamagedSpool(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, found)
 
+			// The ledger tells, and is not talked out of it by another reading.
+			lost := NewSpan(at, at.Add(50*time.Millisecond))
+			covers := func() {
+				st, err := OpenState(t.Context(), l.data())
+				require.NoError(t, err)
+				require.NoError(t, st.Update(t.Context(), func(tx Tx) error { return tx.Cover(acme, NewSpan(at.Add(-time.Hour), at.Add(time.Hour)), time.Now()) }))
+				require.NoError(t, st.Close())
+			}
+			covers()
+			holes := missing()
+			require.Len(t, holes, 1)
+			require.Equal(t, lost, holes[0].Span)
+			require.Equal(t, ClassSpool, holes[0].Class)
+			require.Contains(t, holes[0].Does, "reconcile")
+
 			// Reconciled and read again, as from the beginning: all is there, once.
 			p, err := l.open(both)
 			require.NoError(t, err)
@@ -164,8 +190,13 @@ func TestDamagedSpool(t *testing.T) {
 			require.NoError(t, p.state.Update(t.Context(), func(tx Tx) error {
 				return tx.SetLane(LaneState{StreamID: StreamID{"acme", "activities"}, Lane: sources.Lane{}})
 			}))
+			due, err := Owed(t.Context(), p.state, acme, 0, time.Now().Add(time.Hour))
+			require.NoError(t, err)
+			require.Equal(t, []Span{lost}, due)
 			require.NoError(t, p.Close())
 			l.run(both, nil, true, book.stream("activities"))
+			covers()
+			require.Empty(t, missing())
 			truth := map[string]int{}
 			for i := range 100 {
 				truth[fmt.Sprint("raw ", i)]++
@@ -227,9 +258,10 @@ func TestExportImportRename(t *testing.T) {
 	l.requireEvents("lake", truth)
 	l.requireEvents("slow", truth)
 
-	require.ErrorContains(t, RenameInstance(t.Context(), l.data(), "nobody", "acme2"), `knows no instance "nobody"`)
-	require.NoError(t, RenameInstance(t.Context(), l.data(), "acme", "acme2"))
-	require.ErrorContains(t, RenameInstance(t.Context(), l.data(), "acme2", "acme2"), "already")
+	still := func() error { return nil }
+	require.ErrorContains(t, RenameInstance(t.Context(), l.data(), "nobody", "acme2", still), `knows no instance "nobody"`)
+	require.NoError(t, RenameInstance(t.Context(), l.data(), "acme", "acme2", still))
+	require.ErrorContains(t, RenameInstance(t.Context(), l.data(), "acme2", "acme2", still), "already")
 	st, err := ReadState(t.Context(), l.data())
 	require.NoError(t, err)
 	n, err := st.LaneCounts(t.Context(), StreamID{"acme2", "activities"})

@@ -55,6 +55,9 @@ func (b *deadBox) add(n int64) {
 	b.mu.Unlock()
 }
 
+// size is what a dead letter counts for the limit.
+func (d *DeadLetter) size() int64 { return d.Bytes + int64(len(d.Reason)) + 200 }
+
 // openDead removes files that no dead letter is in: those of an interrupted
 // commit.
 func openDead(ctx context.Context, st State, dataDir string, limit int64) (*deadBox, error) {
@@ -89,7 +92,6 @@ func (b *deadBox) keep(d *DeadLetter) error {
 		return err
 	}
 	d.Weir, d.SchemaVersion, d.Bytes = buildinfo.Version(), schemas.Version, int64(len(d.Raw))
-	size := d.Bytes + int64(len(d.Reason)) + 200
 	if len(d.Raw) > maxDeadText {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 		if err != nil {
@@ -100,15 +102,14 @@ func (b *deadBox) keep(d *DeadLetter) error {
 			return fmt.Errorf("keeping a dead letter: %w", err)
 		}
 		d.File, d.Raw, d.Bytes = d.ID+deadSuffix, "", int64(len(data))
-		size = d.Bytes
 	}
-	b.add(size)
+	b.add(d.size())
 	return nil
 }
 
 // gone removes the file of a dead letter that the state does not know any more.
 func (b *deadBox) gone(d DeadLetter) error {
-	b.add(-d.Bytes)
+	b.add(-d.size())
 	if d.File == "" {
 		return nil
 	}
@@ -117,6 +118,15 @@ func (b *deadBox) gone(d DeadLetter) error {
 		return nil
 	}
 	return err
+}
+
+// giveUpDead removes the files of dead letters that the state does not know.
+func (p *Pipeline) giveUpDead(letters []DeadLetter) {
+	for _, d := range letters {
+		if err := p.dead.gone(d); err != nil {
+			p.log.Warn("could not remove the file of a dead letter; it is removed at the next start", "error", err)
+		}
+	}
 }
 
 // LoadDead returns a dead letter with its bytes, wherever they are.

@@ -58,17 +58,10 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 	s.page.Lock()
 	defer s.page.Unlock()
 	c := &comparison{scan: s, lane: l, page: page, began: began.UnixMilli(), now: s.p.clock.Now(), ch: &change{}}
-	for _, reject := range page.Rejected {
-		if err := c.refuse(reject); err != nil {
-			<-inFlight
-			return nil, c.n, err
-		}
-	}
-	for _, t := range s.tables {
-		if err := c.compare(ctx, t); err != nil {
-			<-inFlight
-			return nil, c.n, err
-		}
+	if err := c.all(ctx); err != nil {
+		s.p.giveUpDead(c.dead)
+		<-inFlight
+		return nil, c.n, err
 	}
 	c.n.rejected = int64(len(c.dead))
 	l.rejected = l.rejected || len(c.dead) > 0
@@ -114,6 +107,21 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 		<-inFlight // it may wait long for company
 	}
 	return result, c.n, nil
+}
+
+// all takes what the page holds.
+func (c *comparison) all(ctx context.Context) error {
+	for _, reject := range c.page.Rejected {
+		if err := c.refuse(reject); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.tables {
+		if err := c.compare(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remember keeps a changed row in sight until it is committed.

@@ -31,6 +31,7 @@ import (
 //
 //	WEIR_EVENTS=10000000 WEIR_EVENTS_PLOT=$PWD/docs/memory.svg go test ./pipeline -run TestManyEvents -v -timeout 60m
 func TestManyEvents(t *testing.T) {
+	notUnderRace(t)
 	events := 100_000
 	if v := os.Getenv("WEIR_EVENTS"); v != "" {
 		n, err := strconv.Atoi(v)

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +63,8 @@ func (p *Pipeline) StartFill(ctx context.Context, r FillRequest) (f Fill, err er
 	switch {
 	case m.Used:
 		return refuse("%s was written before it was configured under this name, and what it holds is not known: rows would be there twice. Give it an empty place", r.Sink)
+	case m.Filled:
+		return refuse("%s got rows by a fill that this state, restored from a copy, does not know of: they would be there twice. Give it an empty place and a new name", r.Sink)
 	case len(gaps) == 0:
 		return refuse("%s has been given everything since the state began, or since a Weir that knows of fills first ran: there is nothing to copy", r.Sink)
 	}
@@ -74,6 +75,10 @@ func (p *Pipeline) StartFill(ctx context.Context, r FillRequest) (f Fill, err er
 	for _, old := range fills {
 		if old.Ended.IsZero() {
 			return refuse("fill %s of it has not ended yet", old.ID)
+		}
+		// What it has copied is known by the parts of its source.
+		if old.Error != "" && old.Source != r.Source && (r.Until.IsZero() || old.Since.Before(r.Until)) && (old.Until.IsZero() || r.Since.Before(old.Until)) {
+			return refuse("fill %s of it, from %s, was ended before its end, and only by the parts of %s is it known what it has copied: fill it from there, or give it an empty place and a new name", old.ID, old.Source, old.Source)
 		}
 	}
 	seq, err := p.state.LastBatch(ctx)
@@ -280,8 +285,7 @@ func (w wanted) row(part string, version int64, at schemas.Time) bool {
 	if at < w.since || at >= w.until {
 		return false
 	}
-	i, _ := slices.BinarySearchFunc(w.gaps, version, func(g Gap, v int64) int { return cmp.Compare(g.Hi, v) })
-	if i == len(w.gaps) || version <= w.gaps[i].Lo {
+	if !sinks.Within(w.gaps, version) {
 		return false
 	}
 	return !slices.ContainsFunc(w.had, func(s filled) bool {

@@ -345,7 +345,7 @@ func (d *delivery) bringAgain(ctx context.Context) error {
 		return err
 	}
 	for _, l := range letters {
-		if err := d.p.replayPart(ctx, l.ID); err != nil {
+		if err := d.p.replayPart(ctx, l.ID); err != nil && !isDeclined(err) { // else a person has just taken it up
 			return err
 		}
 	}

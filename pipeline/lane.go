@@ -91,7 +91,7 @@ func (r *StreamRun) take(ctx context.Context, l *LaneState, page *sources.Page, 
 	case !page.More && l.Lane.Once:
 		l.Status = LaneDone
 	case !page.More:
-		l.Due = now.Add(r.Every)
+		l.Due = r.nextDue(l.Lane.ID, now, r.Every)
 		if r.Stream.Lanes == nil {
 			r.mark.Store(int64(page.Watermark))
 		}

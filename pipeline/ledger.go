@@ -199,6 +199,8 @@ func (s LedgerStream) does(h Hole, now time.Time) (string, time.Time) {
 		return "nothing can be done: the vendor has it no longer", time.Time{}
 	case h.State == HoleClosing:
 		return fmt.Sprintf("it is being collected again, for the %s time", ordinal(h.Tries)), h.Tried
+	case h.Class == ClassSpool:
+		return "it is collected again once `weir state reconcile` has found what the sinks hold", time.Time{}
 	case h.OfLane() && h.Class == ClassUnread:
 		return "the stream goes on trying to read it", time.Time{}
 	case h.OfLane():

@@ -33,6 +33,8 @@ type encoder struct {
 	index  []int32
 	groups []group
 	partly map[string]*addressed // rows for some sinks only, by the sinks that have them
+	dead   []DeadLetter          // what of the page cannot be taken
+	own    []OwnWrite            // of the page
 }
 
 // addressed is rows for some sinks only.
@@ -53,16 +55,23 @@ func newEncoder(p *Pipeline, run *StreamRun) *encoder {
 }
 
 // encode judges a page's rows and builds its batches. The returned seenPage is
-// to be told once they are committed.
-func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.Page) (*change, *seenPage, pageCounts, error) {
+// to be told once they are committed. A page that fails leaves nothing behind:
+// it will be read again.
+func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.Page) (ch *change, seen *seenPage, n pageCounts, err error) {
 	now := e.p.clock.Now()
-	var n pageCounts
-	ch := &change{}
-	dead, err := e.rejects(lane, page, now)
-	if err != nil {
-		return nil, nil, n, err
+	ch = &change{}
+	e.dead, e.own = e.dead[:0], e.own[:0]
+	defer func() {
+		if err != nil {
+			e.giveUp(seen)
+			ch, seen = nil, nil
+		}
+	}()
+	for _, r := range page.Rejected {
+		if err := e.refuse(lane, r, now); err != nil {
+			return nil, nil, n, err
+		}
 	}
-	var seen *seenPage
 	for _, t := range e.run.tables {
 		rows := page.Rows.Len(t)
 		if rows == 0 {
@@ -70,12 +79,9 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 		}
 		e.index = e.index[:0]
 		if t.Name == schemas.TableActivities {
-			var err error
-			var refused []DeadLetter
-			if seen, refused, err = e.judge(ctx, lane, page.Rows.Activities, now, &n); err != nil {
+			if seen, err = e.judge(ctx, lane, page.Rows.Activities, now, &n); err != nil {
 				return nil, nil, n, err
 			}
-			dead = append(dead, refused...)
 		} else {
 			for i := range rows {
 				e.index = append(e.index, int32(i))
@@ -84,13 +90,17 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 		n.rows += int64(len(e.index))
 		batches, late, err := e.batches(t, page.Rows, now)
 		if err != nil {
-			return nil, nil, n, err
+			return nil, seen, n, err
 		}
 		n.late += late
 		ch.batches = append(ch.batches, batches...)
 		if ch.batches, err = e.encodePartly(t, page.Rows, now, &n, ch.batches); err != nil {
-			return nil, nil, n, err
+			return nil, seen, n, err
 		}
+	}
+	dead, own, packed := slices.Clone(e.dead), slices.Clone(e.own), map[int64][]byte(nil)
+	if seen != nil {
+		packed = seen.packed
 	}
 	n.rejected = int64(len(dead))
 	id := e.run.ID
@@ -101,17 +111,30 @@ func (e *encoder) encode(ctx context.Context, lane sources.Lane, page *sources.P
 				return err
 			}
 		}
-		if seen == nil {
-			return nil
+		for _, w := range own {
+			if err := tx.AddOwnWrite(w, now); err != nil {
+				return err
+			}
 		}
-		for hour, packed := range seen.packed {
-			if err := tx.AddSeen(id, hour, packed, now); err != nil {
+		for hour, ids := range packed {
+			if err := tx.AddSeen(id, hour, ids, now); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	return ch, seen, n, nil
+}
+
+// giveUp takes back what encoding a page has left: ids remembered, the files of
+// dead letters, rows for some sinks.
+func (e *encoder) giveUp(seen *seenPage) {
+	if seen != nil {
+		seen.giveUp()
+	}
+	clear(e.partly)
+	e.p.giveUpDead(e.dead)
+	e.dead = e.dead[:0]
 }
 
 // encodePartly adds the batches of rows that some sinks have already.
@@ -157,22 +180,24 @@ func (e *encoder) address(row int32, had []string) bool {
 
 // judge drops the events already sent, mends impossible times, and leaves the
 // rest in e.index.
-func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.Activity, now time.Time, n *pageCounts) (*seenPage, []DeadLetter, error) {
+func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.Activity, now time.Time, n *pageCounts) (_ *seenPage, err error) {
 	page, err := e.run.seen.begin(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer page.end()
-	var refused []DeadLetter
+	defer func() {
+		if err != nil { // before another page takes its events for sent
+			page.undo()
+		}
+		page.end()
+	}()
 	observed := schemas.Time(now.UnixMilli())
 	for i := range rows {
 		r := &rows[i]
 		if r.EventID == "" {
-			d, err := e.deadRow(lane, sources.Reject{Ref: strconv.Itoa(i), Reason: rejectMissing, Raw: r.Raw}, now)
-			if err != nil {
-				return nil, nil, err
+			if err := e.refuse(lane, sources.Reject{Ref: strconv.Itoa(i), Reason: rejectMissing, Raw: r.Raw}, now); err != nil {
+				return nil, err
 			}
-			refused = append(refused, d)
 			continue
 		}
 		at := r.Time
@@ -182,7 +207,7 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 		}
 		v, had, err := page.judge(ctx, r.EventID, r.Raw, at)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		switch v {
 		case isDuplicate:
@@ -193,6 +218,11 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 		case isUnproven:
 			n.unproven++
 		case isNew, isPartial:
+		}
+		if e.run.OwnWrite != nil {
+			if data := e.run.OwnWrite(r); data != nil {
+				e.own = append(e.own, OwnWrite{Instance: e.run.ID.Instance, ID: strings.Clone(r.EventID), Data: data})
+			}
 		}
 		if e.run.DropRaw {
 			r.Raw = ""
@@ -205,7 +235,7 @@ func (e *encoder) judge(ctx context.Context, lane sources.Lane, rows []schemas.A
 		}
 		e.index = append(e.index, int32(i))
 	}
-	return page, refused, nil
+	return page, nil
 }
 
 // batches encodes the rows in e.index: those of days before yesterday apart
@@ -283,15 +313,13 @@ func (e *encoder) batch(t *schemas.Table, rows *schemas.Rows, index []int32, lat
 	return spooled{Batch: b, Encoded: encoded}, nil
 }
 
-func (e *encoder) rejects(lane sources.Lane, page *sources.Page, now time.Time) (out []DeadLetter, err error) {
-	for _, r := range page.Rejected {
-		d, err := e.deadRow(lane, r, now)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, d)
+// refuse keeps a record of the page that cannot be taken.
+func (e *encoder) refuse(lane sources.Lane, r sources.Reject, now time.Time) error {
+	d, err := e.deadRow(lane, r, now)
+	if err == nil {
+		e.dead = append(e.dead, d)
 	}
-	return out, nil
+	return err
 }
 
 // deadRow keeps a record that cannot be taken.

@@ -204,6 +204,7 @@ func (s *pastSite) task(id int64) PastTask {
 // Events that come up to 72 h late all arrive, once, and the log is read again
 // twice at most.
 func TestSweepsFindWhatComesLate(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	const late = 72 * time.Hour
 	s := newPastSite(t, sources.StreamInfo{Lateness: late, Keep: 8 * pastDay})

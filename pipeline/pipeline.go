@@ -45,12 +45,13 @@ const (
 	metaCovered  = "covered/"  // and the stream: until when it is complete, in milliseconds
 	metaDecision = "decision/" // and the stream: what a person said of held removals
 	metaSwept    = "swept/"    // and the stream and an age: until when windows have been read again at that age, in milliseconds
+	metaHook     = "hook/"     // and the instance: the key of its hook, hexadecimal
 	metaGone     = "gone/"     // and the instance: since when it is not configured, in milliseconds
 )
 
-// MetaGovernancePaused says why nothing is carried out at vendors until a person
-// says otherwise; "" when nothing is paused.
-const MetaGovernancePaused = "governance_paused"
+// instanceWords begin the names of the small values of an instance: behind the
+// word is the instance and, for most, "/" and the stream.
+var instanceWords = []string{metaTenant, metaHook, metaGone, metaCovered, metaDecision, metaSwept, metaBegan, metaLag, metaStart, metaTrouble, metaUpkeep, metaSkew}
 
 // Options is what a pipeline needs.
 type Options struct {
@@ -115,8 +116,10 @@ type Pipeline struct {
 	unlock    func() error
 	instances []string
 	logs      []LedgerStream
-	gone      time.Time // when instances that are gone were last looked for
-	goneMu    sync.Mutex
+	hours     atomic.Int64 // that it has been running
+	upkeeps   sync.Map     // what hours was at a stream's last upkeep
+	tidied    time.Time
+	tidyMu    sync.Mutex
 
 	stopSinks, stopCommits context.CancelCauseFunc
 	sinkGroup              errgroup.Group
@@ -163,7 +166,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.spool, err = openSpool(filepath.Join(o.DataDir, "spool"), known); err != nil {
+	if p.spool, err = openSpool(filepath.Join(o.DataDir, spoolDir), known); err != nil {
 		return nil, err
 	}
 	if p.dead, err = openDead(ctx, p.state, o.DataDir, o.DeadLimit); err != nil {
@@ -181,7 +184,7 @@ func Open(ctx context.Context, o Options) (_ *Pipeline, err error) {
 	if err := p.addSinks(ctx, o.Sinks); err != nil {
 		return nil, err
 	}
-	if err := p.forgetInstances(ctx, p.state.Update); err != nil {
+	if err := p.tidy(ctx, p.state.Update); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -221,6 +224,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	for _, s := range p.sinks {
 		p.sinkGroup.Go(func() error { return s.run(deliveries) })
 	}
+	p.sinkGroup.Go(func() error { return p.countHours(deliveries) })
 	p.sinkGroup.Go(func() error {
 		p.runFills(deliveries)
 		return nil
@@ -372,7 +376,7 @@ func (p *Pipeline) addSinks(ctx context.Context, options []SinkOptions) error {
 			return fault.New(fault.Permanent, "sink %q has %d undelivered batches and is not in the configuration: %w, with `detached: true` if it is to get nothing more, or give them up with `weir sinks forget %s`", s.Name, owed, ErrSinkOwed, s.Name)
 		}
 		p.log.Info("sink is gone from the configuration and was owed nothing: forgotten", "sink", s.Name)
-		if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetSink(s.Name) }); err != nil {
+		if err := p.state.Update(ctx, func(tx Tx) error { return tx.ForgetSink(s.Name, p.clock.Now()) }); err != nil {
 			return err
 		}
 	}

@@ -439,3 +439,44 @@ func TestVersionsGrow(t *testing.T) {
 	clock.Advance(time.Hour)
 	require.Equal(t, clock.Now().UnixMicro(), v.take(1))
 }
+
+// A vendor that asks to wait, wherever it is asked, is waited for by a single
+// run: a lane that goes on for ever is not caught up before.
+func TestThrottledOnce(t *testing.T) {
+	t.Parallel()
+	asked := fault.After(fault.Throttled, time.Millisecond, "quota: the next request can be sent in 1ms")
+	for _, c := range []struct {
+		name  string
+		lanes bool
+	}{{"one lane", false}, {"listed lanes", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			sink := newMemorySink()
+			p := startPipeline(t, t.TempDir(), Options{}, map[string]*memorySink{"lake": sink})
+			refused, listings := 0, 0
+			s := fakeLanes{lanes: 1, pages: 3, rows: 10, fault: func(_, page int) error {
+				if page == 1 && refused < 2*onceAttempts {
+					refused++
+					return asked
+				}
+				return nil
+			}}.stream()
+			list := s.Lanes
+			s.Lanes = func(ctx context.Context, cur sources.Cursor) iter.Seq2[*sources.LanePage, error] {
+				if listings++; listings > 2*onceAttempts {
+					return list(ctx, cur)
+				}
+				return func(yield func(*sources.LanePage, error) bool) { yield(nil, asked) }
+			}
+			if !c.lanes {
+				s.Lanes = nil
+			}
+			_, err := runOnce(t, p, s)
+			require.NoError(t, err)
+			require.NoError(t, p.Drain(t.Context()))
+			require.NoError(t, p.Close())
+			requireExact(t, sink, 30)
+			require.Equal(t, 2*onceAttempts, refused)
+		})
+	}
+}

@@ -48,7 +48,7 @@ type Reconciled struct {
 // the sinks' owner records, the state stays refused, and reconciling may be
 // repeated.
 func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stopped bool) (out Reconciled, err error) {
-	owners, err := p.owners(ctx, stopped)
+	owners, ids, err := p.owners(ctx, stopped)
 	if err != nil {
 		return out, err
 	}
@@ -59,7 +59,8 @@ func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stoppe
 	if err := c.findLost(ctx); err != nil {
 		return out, err
 	}
-	for _, s := range p.sinks {
+	for i, s := range p.sinks {
+		c.unowned = owners[i].SinkID == ""
 		if err := c.sink(ctx, s); err != nil {
 			return out, fmt.Errorf("sink %s: %w", s.name, err)
 		}
@@ -74,8 +75,8 @@ func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stoppe
 	c.r.generation++
 	out.Generation = c.r.generation
 	for i, s := range p.sinks {
-		mine := sinks.Owner{SinkID: owners[i].SinkID, StateID: p.state.ID(), Generation: c.r.generation, Heartbeat: p.clock.Now().UTC().Truncate(time.Millisecond), Parts: c.parts(s)}
-		if owners[i].StateID == "" {
+		mine := sinks.Owner{SinkID: ids[i], StateID: p.state.ID(), Generation: c.r.generation, Heartbeat: p.clock.Now().UTC().Truncate(time.Millisecond), Parts: c.parts(s)}
+		if mine.SinkID == "" {
 			continue // nobody has written it: the next start claims it
 		}
 		if err := s.sink.SetOwner(ctx, owners[i], mine); err != nil {
@@ -85,8 +86,8 @@ func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stoppe
 	var freed []string
 	err = p.state.Update(ctx, func(tx Tx) (err error) {
 		for i, s := range p.sinks {
-			if owners[i].SinkID != "" {
-				if err := tx.AddSink(SinkState{s.name, owners[i].SinkID}); err != nil {
+			if ids[i] != "" {
+				if err := tx.AddSink(SinkState{s.name, ids[i]}); err != nil {
 					return err
 				}
 			}
@@ -101,32 +102,41 @@ func (p *Pipeline) Reconcile(ctx context.Context, streams []StreamTables, stoppe
 	return out, p.spool.free(freed)
 }
 
-// owners reads the sinks' owner records, and refuses what is not this state's.
-func (p *Pipeline) owners(ctx context.Context, stopped bool) (out []sinks.Owner, err error) {
+// owners reads the sinks' owner records, and refuses what is not this state's. It
+// returns their ids beside: that of a sink whose record is lost is known still,
+// and whether it is the same place, the parts in it must show.
+func (p *Pipeline) owners(ctx context.Context, stopped bool) (out []sinks.Owner, ids []string, err error) {
 	known, err := p.state.Sinks(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := p.clock.Now()
 	for _, s := range p.sinks {
 		o, err := s.sink.Owner(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("sink %s cannot be asked what it holds: %w; every sink must be reachable, or be taken out of the configuration", s.name, err)
+			return nil, nil, fmt.Errorf("sink %s cannot be asked what it holds: %w; every sink must be reachable, or be taken out of the configuration", s.name, err)
 		}
+		id := o.SinkID
 		for _, k := range known {
-			if k.Name == s.name && k.SinkID != o.SinkID {
-				return nil, fault.New(fault.Permanent, "sink %s: this is not the sink that was written under this name before: that one's id is %s, here it is %q", s.name, k.SinkID, o.SinkID)
+			switch {
+			case k.Name != s.name || k.SinkID == o.SinkID:
+			case o.SinkID != "":
+				return nil, nil, fault.New(fault.Permanent, "sink %s: this is not the sink that was written under this name before: that one's id is %s, here it is %s", s.name, k.SinkID, o.SinkID)
+			case !p.takeOver:
+				return nil, nil, fault.New(fault.Permanent, "sink %s: the owner record of the sink that was written under this name before, %s, is not there: add --take-over if it is lost, and the place is the same", s.name, k.SinkID)
+			default:
+				id = k.SinkID
 			}
 		}
 		switch {
 		case o.StateID != "" && o.StateID != p.state.ID() && !p.takeOver:
-			return nil, fault.New(fault.Permanent, "sink %s belongs to another state, %s: add --take-over to let this one go on writing it", s.name, o.StateID)
+			return nil, nil, fault.New(fault.Permanent, "sink %s belongs to another state, %s: add --take-over to let this one go on writing it", s.name, o.StateID)
 		case o.StateID != "" && !stopped && now.Sub(o.Heartbeat) < ownerAlive:
-			return nil, fault.New(fault.Permanent, "sink %s was written at %s: an agent may still be running on a newer state. Stop it and wait two minutes, or add --stopped if it is stopped for certain", s.name, o.Heartbeat.Format(time.RFC3339))
+			return nil, nil, fault.New(fault.Permanent, "sink %s was written at %s: an agent may still be running on a newer state. Stop it and wait two minutes, or add --stopped if it is stopped for certain", s.name, o.Heartbeat.Format(time.RFC3339))
 		}
-		out = append(out, o)
+		out, ids = append(out, o), append(ids, id)
 	}
-	return out, nil
+	return out, ids, nil
 }
 
 // reconciling gathers what the sinks tell.
@@ -140,6 +150,7 @@ type reconciling struct {
 	ghosts  []ghost
 	lost    map[HeldHour]bool // hours of which batches are lost: only sinks know what was delivered
 	after   int64             // the version below which the state knows all rows
+	unowned bool              // the sink being asked has no owner record: all is asked for
 }
 
 // findLost finds the hours of which batches were lost with the spool. What the
@@ -201,15 +212,24 @@ func (c *reconciling) sink(ctx context.Context, s *sinkRun) error {
 	if err != nil {
 		return err
 	}
+	gaps, err := c.p.state.Gaps(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	before, delivered := c.out.Rows, false
 	for _, d := range s.deliveries {
-		if err := c.table(ctx, s, holder, d, owed); err != nil {
+		if err := c.table(ctx, s, holder, d, owed, gaps); err != nil {
 			return fmt.Errorf("table %s: %w", d.table.Name, err)
 		}
+		delivered = delivered || d.last != ""
+	}
+	if c.unowned && delivered && c.out.Rows == before {
+		return fault.New(fault.Permanent, "there is nothing of what was delivered to it: is its volume mounted? A new place needs a new name in the configuration")
 	}
 	return c.flush(ctx, 0)
 }
 
-func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder, d *delivery, owed []OwedBatch) error {
+func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder, d *delivery, owed []OwedBatch, gaps []Gap) error {
 	q := sinks.HeldQuery{Table: d.table}
 	var err error
 	if q.AfterPart, err = c.p.state.LastDelivered(ctx, s.name, d.table.Name); err != nil {
@@ -217,6 +237,9 @@ func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder
 	}
 	if c.p.versions.high() > 0 {
 		q.AfterVersion = c.p.versions.high() - versionSlack.Microseconds()
+	}
+	if c.unowned {
+		q.AfterVersion, q.AfterPart = 0, ""
 	}
 	c.after = q.AfterVersion
 	if len(c.lost) > 0 && d.table.Name == schemas.TableActivities {
@@ -231,6 +254,9 @@ func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder
 		if col.Key && col.Name != "instance" && d.table.Name != schemas.TableCollectionRuns {
 			q.Columns = append(q.Columns, col.Name)
 		}
+	}
+	if !d.table.Entity {
+		q.Gaps = gaps // what fills copy
 	}
 	held, err := holder.Held(ctx, q, func(row sinks.HeldRow) error {
 		c.out.Rows++
@@ -249,35 +275,45 @@ func (c *reconciling) table(ctx context.Context, s *sinkRun, holder sinks.Holder
 		return err
 	}
 	c.r.version = max(c.r.version, held.MaxVersion)
-	c.settle(s, d, owed, held)
+	if held.Filled > 0 && !slices.Contains(c.r.filled, s.name) {
+		c.r.filled = append(c.r.filled, s.name)
+	}
+	open, err := c.p.state.OpenParts(ctx, s.name, d.table.Name)
+	if err != nil {
+		return err
+	}
+	c.settle(s, d, open, owed, held)
 	return nil
 }
 
-// settle finds out which of the batches owed are there.
-func (c *reconciling) settle(s *sinkRun, d *delivery, owed []OwedBatch, held sinks.Held) {
-	whole := map[string]bool{} // by part: all of its batches are there
+// settle finds out which of the batches owed are there, and whether the parts
+// planned can still be written.
+func (c *reconciling) settle(s *sinkRun, d *delivery, open []PartState, owed []OwedBatch, held sinks.Held) {
+	there := map[string][]int64{} // batches, by part
+	missing := map[string]bool{}  // parts that lack some
 	for _, b := range owed {
-		if b.Table != d.table.Name {
-			continue
-		}
-		there := held.Batches[b.ID] >= b.Rows
-		if b.Part == "" {
-			if there {
-				c.r.delivered[s.name] = append(c.r.delivered[s.name], b.Seq)
-				c.out.Delivered++
-			}
-			continue
-		}
-		if was, ok := whole[b.Part]; !ok || was {
-			whole[b.Part] = there
-		}
-		if there {
+		switch {
+		case b.Table != d.table.Name:
+		case held.Batches[b.ID] >= b.Rows:
+			there[b.Part] = append(there[b.Part], b.Seq)
 			c.out.Delivered++
+		default:
+			missing[b.Part] = true
 		}
 	}
-	for _, part := range slices.Sorted(maps.Keys(whole)) {
-		if whole[part] {
-			c.r.finished = append(c.r.finished, part)
+	c.r.delivered[s.name] = append(c.r.delivered[s.name], there[""]...)
+	last := held.LastPart
+	for _, p := range open {
+		switch {
+		case len(there[p.ID]) > 0 && !missing[p.ID]:
+			c.r.finished = append(c.r.finished, p.ID)
+		case held.LastPart == "", len(there[p.ID]) == 0 && p.Previous == last:
+			last = p.ID // still to be written, as planned
+		default:
+			// It was written otherwise than the state knows: parted, or without a
+			// batch that was lost. Another part has its place in the chain.
+			c.r.dissolved = append(c.r.dissolved, p.ID)
+			c.r.delivered[s.name] = append(c.r.delivered[s.name], there[p.ID]...)
 		}
 	}
 	if held.LastPart != "" && held.LastPart != d.last && held.Parts > 0 && !slices.Contains(c.r.finished, held.LastPart) {

@@ -58,6 +58,8 @@ type reconciliation struct {
 	generation, version int64
 	parts               []PartState        // the newest part of each sink and table, where the sink is ahead
 	finished            []string           // parts planned that are delivered
-	delivered           map[string][]int64 // batches, unplanned, that a sink has, by sink
+	dissolved           []string           // parts planned whose place in the chain is taken: their batches wait again
+	delivered           map[string][]int64 // batches, in no part or in one that is dissolved, that a sink has, by sink
+	filled              []string           // sinks that got rows by a fill that the state has forgotten
 	now                 int64              // milliseconds
 }

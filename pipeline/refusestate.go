@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"weir/sinks"
 )
 
 // Kinds of dead letters.
@@ -90,7 +92,7 @@ type RefuseTx interface {
 	AddFillPart(fill, table, part string) error
 	// ForgetSinkWhole is ForgetSink that takes the sink's open parts, gaps and
 	// dead letters, too.
-	ForgetSinkWhole(sink string) error
+	ForgetSinkWhole(sink string, now time.Time) error
 }
 
 // DeadFilter chooses dead letters; zero values choose all.
@@ -126,12 +128,13 @@ type SinkMark struct {
 	Version  int64     `json:"version"`            // the highest row version given then
 	Seq      int64     `json:"seq"`                // the highest batch number given then
 	Used     bool      `json:"used,omitempty"`     // its place had been written before
+	Filled   bool      `json:"filled,omitempty"`   // it holds rows of a fill that the state, restored from a copy, has forgotten
 	Detached time.Time `json:"detached,omitzero"`  // since when it gets nothing
 	Known    bool      `json:"upgraded,omitempty"` // it was there before this was kept: what it has not got is not known
 }
 
 // Gap is versions of rows that were not meant for a sink: above Lo, up to Hi.
-type Gap struct{ Lo, Hi int64 }
+type Gap = sinks.Versions
 
 // OpenGap is the Hi of a gap that has not ended.
 const OpenGap = math.MaxInt64
@@ -148,7 +151,7 @@ type Fill struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	Parts   int64     `json:"parts"`
 	Rows    int64     `json:"rows"`
-	Error   string    `json:"error,omitempty"`
+	Error   string    `json:"error,omitempty"` // once it has ended: why before its end
 }
 
 // OwedRows is what a sink is owed of one instance's table.

@@ -16,8 +16,9 @@ var keepName = map[string]bool{"batches": true, "held": true}
 // RenameInstance gives what is remembered of an instance another name: lanes,
 // cursors, ids, baselines, coverage, the pinned organization. What is spooled or
 // delivered keeps the old name, and the next complete rounds send every entity
-// under the new one, as snapshot. No agent runs on the data directory.
-func RenameInstance(ctx context.Context, dataDir, old, name string) (err error) {
+// under the new one, as snapshot. No agent runs on the data directory. before
+// moves what is not in the state; it may be called again after a kill.
+func RenameInstance(ctx context.Context, dataDir, old, name string, before func() error) (err error) {
 	return onState(ctx, dataDir, func(s *sqliteState) error {
 		known, err := s.Instances(ctx)
 		if err != nil {
@@ -32,6 +33,9 @@ func RenameInstance(ctx context.Context, dataDir, old, name string) (err error) 
 			return fault.New(fault.Permanent, "the state knows no instance %q; it knows %s", old, strings.Join(known, ", "))
 		case has[name]:
 			return fault.New(fault.Permanent, "the state knows an instance %q already: nothing was renamed", name)
+		}
+		if err := before(); err != nil {
+			return err
 		}
 		return s.Update(ctx, func(tx Tx) error { return tx.RenameInstance(old, name) })
 	})
@@ -64,6 +68,10 @@ func onState(ctx context.Context, dataDir string, do func(*sqliteState) error) (
 }
 
 func (t *sqliteTx) RenameInstance(old, name string) error {
+	// What is left of an instance that is no more would stand in the way.
+	if _, err := t.ForgetInstance(name, forgetAtOnce); err != nil {
+		return err
+	}
 	tables, err := t.texts(`SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'instance' WHERE m.type = 'table'`)
 	if err != nil {
 		return err
@@ -72,14 +80,18 @@ func (t *sqliteTx) RenameInstance(old, name string) error {
 		if keepName[table] {
 			continue
 		}
-		if err := t.exec(fmt.Sprintf(`UPDATE %q SET instance = ? WHERE instance = ?`, table), name, old); err != nil {
+		q := fmt.Sprintf(`UPDATE %q SET instance = ? WHERE instance = ?`, table)
+		if table == "dead" || table == "dead_dropped" {
+			q += ` AND kind <> '` + DeadPart + `'` // rows, which bear the old name
+		}
+		if err := t.exec(q, name, old); err != nil {
 			return fmt.Errorf("renaming in %s: %w", table, err)
 		}
 	}
-	// Names of values are a word, the instance, and perhaps the stream.
-	if err := t.exec(`UPDATE meta SET key = substr(key, 1, instr(key, '/')) || ?2 || substr(key, instr(key, '/') + length(?1) + 1)
-		WHERE key LIKE '%/%' AND (substr(key, instr(key, '/') + 1) = ?1 OR substr(key, instr(key, '/') + 1, length(?1) + 1) = ?1 || '/')`, old, name); err != nil {
-		return err
+	for _, word := range instanceWords {
+		if err := t.exec(`UPDATE meta SET key = ?2 || substr(key, length(?1) + 1) WHERE `+valueOf, word+old, word+name); err != nil {
+			return err
+		}
 	}
 	return errors.Join(
 		t.exec(`DELETE FROM synced WHERE instance = ?`, name),
@@ -87,18 +99,9 @@ func (t *sqliteTx) RenameInstance(old, name string) error {
 		t.exec(`UPDATE scans SET data = json_set(data, '$.open', json('false'), '$.started', '0001-01-01T00:00:00Z') WHERE instance = ?`, name))
 }
 
-func (t *sqliteTx) texts(q string, args ...any) (out []string, err error) {
-	rows, err := t.tx.QueryContext(t.ctx, q, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s sql.NullString
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		out = append(out, s.String)
-	}
-	return out, rows.Err()
+func (t *sqliteTx) texts(q string, args ...any) ([]string, error) {
+	return query(t.ctx, t.tx, func(r *sql.Rows) (string, error) {
+		s, err := scanOne[sql.NullString](r)
+		return s.String, err
+	}, q, args...)
 }

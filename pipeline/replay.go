@@ -131,22 +131,36 @@ func (p *Pipeline) replayPart(ctx context.Context, id string) error {
 
 // replaced commits what takes a letter's place, and gives its file up.
 func (p *Pipeline) replaced(ctx context.Context, d DeadLetter, ch *change) error {
-	if err := p.do(ctx, ch); err != nil {
-		return err
+	after := ch.done
+	ch.done = func(err error) {
+		if err == nil {
+			p.giveUpDead([]DeadLetter{d})
+		}
+		if after != nil {
+			after(err)
+		}
 	}
-	if err := p.dead.gone(d); err != nil {
-		p.log.Warn("could not remove the file of a dead letter; it is removed at the next start", "error", err)
-	}
-	return nil
+	return p.do(ctx, ch)
 }
 
-// do commits a change and waits for it: through the committer, where it runs.
+// do commits a change and waits for it: through the committer, where it runs. The
+// change's done is called with its outcome, also where ctx ends before that.
 func (p *Pipeline) do(ctx context.Context, ch *change) error {
 	if p.stopCommits == nil { // not started: this is the only writer
-		return p.committer.try(ctx, []*change{ch}, ch.batches)
+		err := p.committer.try(ctx, []*change{ch}, ch.batches)
+		if ch.done != nil {
+			ch.done(err)
+		}
+		return err
 	}
 	result := make(chan error, 1)
-	ch.done = func(err error) { result <- err }
+	after := ch.done
+	ch.done = func(err error) {
+		if after != nil {
+			after(err)
+		}
+		result <- err
+	}
 	p.committer.submit(p.failure, ch)
 	select {
 	case err := <-result:
@@ -192,25 +206,30 @@ func (p *Pipeline) replayRow(ctx context.Context, d DeadLetter, mapRecord MapRec
 	if err != nil {
 		return fmt.Errorf("it is refused again: %w", err)
 	}
+	for i := range rows.Activities {
+		if rows.Activities[i].EventID == "" { // before any other row of it is taken for sent
+			return errors.New("it is refused again: " + rejectMissing)
+		}
+	}
 	// Shares with the run what it remembers, and nothing that it changes.
 	beside := &StreamRun{StreamOptions: run.StreamOptions, p: p, seen: run.seen, tables: run.tables, tenant: tenant}
-	ch, seen, n, err := newEncoder(p, beside).encode(ctx, sources.Lane{ID: d.Lane, Hint: d.Hint}, &sources.Page{Rows: rows})
+	ch, seen, _, err := newEncoder(p, beside).encode(ctx, sources.Lane{ID: d.Lane, Hint: d.Hint}, &sources.Page{Rows: rows})
 	if err != nil {
 		return err
-	}
-	if n.rejected > 0 {
-		return errors.New("it is refused again: " + rejectMissing)
 	}
 	inner := ch.apply
 	ch.lazy = false
 	ch.apply = func(tx Tx) error { return errors.Join(inner(tx), tx.RemoveDead(d.ID)) }
-	if err := p.replaced(ctx, d, ch); err != nil {
-		return err
+	ch.done = func(err error) {
+		switch {
+		case seen == nil:
+		case err == nil:
+			seen.committed()
+		default:
+			seen.giveUp()
+		}
 	}
-	if seen != nil {
-		seen.committed()
-	}
-	return nil
+	return p.replaced(ctx, d, ch)
 }
 
 // dropDead gives a letter up, and says so in collection_runs.
@@ -293,7 +312,7 @@ func offline(ctx context.Context, o Options, fn func(*Pipeline) error) (err erro
 	if err != nil {
 		return err
 	}
-	if p.spool, err = openSpool(filepath.Join(o.DataDir, "spool"), known); err != nil {
+	if p.spool, err = openSpool(filepath.Join(o.DataDir, spoolDir), known); err != nil {
 		return err
 	}
 	if p.dead, err = openDead(ctx, p.state, o.DataDir, o.DeadLimit); err != nil {

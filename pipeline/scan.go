@@ -44,7 +44,7 @@ type scan struct {
 	over   map[keyHash]*onItsWay
 
 	mu      sync.Mutex
-	reading map[int64]bool
+	reading map[int64]string // lanes' ids
 }
 
 // scanTable is one table of a scan.
@@ -68,7 +68,7 @@ type onItsWay struct {
 }
 
 func newScan(r *StreamRun) *scan {
-	s := &scan{r: r, p: r.p, enc: newEncoder(r.p, r), over: map[keyHash]*onItsWay{}, reading: map[int64]bool{}}
+	s := &scan{r: r, p: r.p, enc: newEncoder(r.p, r), over: map[keyHash]*onItsWay{}, reading: map[int64]string{}}
 	for _, t := range r.tables {
 		if t.Entity {
 			s.tables = append(s.tables, &scanTable{table: t, print: schemas.NewFingerprinter(t, r.p.seenKey)})
@@ -133,6 +133,7 @@ func (s *scan) run(ctx context.Context) error {
 		select {
 		case <-s.p.clock.After(wait):
 		case <-s.r.wake:
+		case <-s.r.roused:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.p.failure.Done():
@@ -321,7 +322,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 	if err := r.checkSkew(ctx); err != nil {
 		return next, err
 	}
-	return next, s.maintain(ctx)
+	return next, s.p.tidy(ctx, s.p.committer.update)
 }
 
 var errGivenUp = errors.New("the round is not complete")
@@ -546,15 +547,4 @@ func (s *scan) list(ctx context.Context, found chan struct{}) error {
 		}
 		return nil
 	})
-}
-
-// maintain forgets what need not be remembered any more, now and then.
-func (s *scan) maintain(ctx context.Context) error {
-	now := s.p.clock.Now()
-	if !elapsed(now, s.r.upkeep, upkeepEvery) {
-		return nil
-	}
-	s.r.upkeep = now
-	err := s.p.committer.update(ctx, func(tx Tx) error { return tx.ForgetParts(now.Add(-7 * 24 * time.Hour)) })
-	return errors.Join(err, s.p.forgetInstances(ctx, s.p.committer.update))
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -92,8 +93,9 @@ func TestDeltas(t *testing.T) {
 	p := s.open()
 	run, err := p.NewStreamRun(StreamOptions{ID: scanStream, App: "okta", Stream: stream, Every: 10 * time.Second, Parallel: 2})
 	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- run.Run(t.Context()) }()
+	go func() { ended <- run.Run(ctx) }()
 	is := func() {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, w.all(), s.sinks["one"].fold()) }, 2*time.Minute, 20*time.Millisecond)
@@ -129,5 +131,7 @@ func TestDeltas(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(1), st.Round, "no second round was needed")
 	run.Wake()
+	stop()
+	require.ErrorIs(t, <-ended, context.Canceled)
 	require.NoError(t, p.Close())
 }

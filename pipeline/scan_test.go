@@ -530,6 +530,7 @@ func TestKeysetAndAsk(t *testing.T) {
 
 // At most 200 absent rows are asked for in a round, the rest in the next.
 func TestAskIsBounded(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	w := newWorld()
 	w.pageSize = 1000

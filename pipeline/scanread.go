@@ -102,6 +102,7 @@ func (s *scan) readDue(ctx context.Context, found <-chan struct{}, listed *atomi
 		case <-timer:
 		case <-found:
 		case <-finished:
+		case <-s.r.roused:
 		case <-ctx.Done():
 		}
 	}
@@ -127,14 +128,15 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 			if due.After(now.Add(s.r.far())) {
 				due = now
 			}
+			_, busy := s.reading[l.Num]
 			switch {
-			case s.reading[l.Num]:
+			case busy:
 			case due.After(now):
 				if next.IsZero() || due.Before(next) {
 					next = due
 				}
 			default:
-				s.reading[l.Num] = true
+				s.reading[l.Num] = l.Lane.ID
 				out = append(out, reading{ScanLane: l, delta: delta})
 			}
 		}
@@ -158,6 +160,18 @@ func (s *scan) release(lane int64) {
 	s.mu.Lock()
 	delete(s.reading, lane)
 	s.mu.Unlock()
+}
+
+// reads reports whether a lane is being read.
+func (s *scan) reads(lane string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.reading {
+		if id == lane {
+			return true
+		}
+	}
+	return false
 }
 
 // readLane reads a lane, or its delta, to its end, or to an error, which it
@@ -254,13 +268,13 @@ func (s *scan) advance(l *reading, page *sources.Page, now time.Time) {
 	case l.delta:
 		l.Delta, l.DeltaDue = page.Next, now
 		if !page.More {
-			l.DeltaDue = now.Add(s.every())
+			l.DeltaDue = s.r.nextDue(l.Lane.ID, now, s.every())
 		}
 	case page.More:
 		l.Cursor, l.Due = page.Next, now
 	default:
 		l.Cursor, l.Due, l.Done = "", now, s.st.Round
-		l.Delta, l.DeltaDue = page.Delta, now.Add(s.every())
+		l.Delta, l.DeltaDue = page.Delta, s.r.nextDue(l.Lane.ID, now, s.every())
 		l.ReadHint, l.ReadAt = l.Lane.Hint, now
 		switch {
 		case l.rejected:

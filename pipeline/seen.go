@@ -88,9 +88,15 @@ func newSeenIDs(state State, stream StreamID, key [16]byte, room *seenRoom) *see
 
 // seenPage gathers the ids one page adds.
 type seenPage struct {
-	ids    *seenIDs
-	packed map[int64][]byte
-	hours  []*seenHour
+	ids      *seenIDs
+	packed   map[int64][]byte
+	replaced []replaced
+}
+
+// replaced is an id that was known with another content before a page added it.
+type replaced struct {
+	hour   int64
+	before entry
 }
 
 // begin locks the stream's ids for one page; end releases them. In between no
@@ -133,14 +139,14 @@ func (p *seenPage) judge(ctx context.Context, eventID, content string, t schemas
 	case isKnown && (known == sum || known == anyContent):
 		return isDuplicate, nil, nil
 	case len(h.partly) > 0 && h.had(id, sum) != nil:
-		p.add(hour, h, id, sum)
+		p.add(hour, h, id, sum, known, isKnown)
 		return isPartial, h.had(id, sum), nil
 	case !isKnown && hour > 0 && hour <= s.floor && h.len() == 0:
 		// The hour's ids were forgotten. It is remembered again from here on.
-		p.add(hour, h, id, sum)
+		p.add(hour, h, id, sum, known, isKnown)
 		return isUnproven, nil, nil
 	}
-	p.add(hour, h, id, sum)
+	p.add(hour, h, id, sum, known, isKnown)
 	switch {
 	case isKnown || h.partly[id] != nil:
 		return isConflict, nil, nil
@@ -162,11 +168,13 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-func (p *seenPage) add(hour int64, h *seenHour, id uint64, content uint32) {
+func (p *seenPage) add(hour int64, h *seenHour, id uint64, content, known uint32, isKnown bool) {
 	buf, ok := p.packed[hour]
 	if !ok {
 		h.pins++
-		p.hours = append(p.hours, h)
+	}
+	if isKnown {
+		p.replaced = append(p.replaced, replaced{hour, entry{id, known}})
 	}
 	buf = binary.LittleEndian.AppendUint64(buf, id)
 	p.packed[hour] = binary.LittleEndian.AppendUint32(buf, content)
@@ -193,10 +201,62 @@ func contentSum(content string) uint32 {
 func (p *seenPage) committed() {
 	p.ids.mu.Lock()
 	defer p.ids.mu.Unlock()
-	for _, h := range p.hours {
-		h.pins--
+	p.unpin()
+}
+
+func (p *seenPage) unpin() {
+	for hour := range p.packed {
+		p.ids.hours[hour].pins--
 	}
 	p.ids.letGo()
+}
+
+// giveUp tells that the page will not be committed.
+func (p *seenPage) giveUp() {
+	p.ids.mu.Lock()
+	defer p.ids.mu.Unlock()
+	p.undo()
+}
+
+// undo takes back what the page added: its events have not been sent. An id
+// that another page has changed since is that page's.
+func (p *seenPage) undo() {
+	for hour, packed := range p.packed {
+		h := p.ids.hours[hour]
+		before := h.len()
+		was := map[uint64]uint32{}
+		changed := map[uint64]int{} // how often the page changed an id that was known
+		for _, r := range p.replaced {
+			if r.hour == hour {
+				if changed[r.before.id] == 0 {
+					was[r.before.id] = r.before.content
+				}
+				changed[r.before.id]++
+			}
+		}
+		added := map[uint64]int{}
+		last := map[uint64]uint32{}
+		for _, e := range unpack([][]byte{packed}) {
+			added[e.id]++
+			last[e.id] = e.content
+		}
+		gone := map[uint64]bool{}
+		for id, content := range last {
+			if now, _ := h.find(id); now != content {
+				continue
+			}
+			if changed[id] == added[id] { // it was known before the page
+				h.fresh[id] = was[id]
+				continue
+			}
+			delete(h.fresh, id)
+			gone[id] = true
+		}
+		h.sorted = slices.DeleteFunc(h.sorted, func(e entry) bool { return gone[e.id] })
+		p.ids.hold(h.len() - before)
+	}
+	p.unpin()
+	p.packed, p.replaced = nil, nil
 }
 
 func (s *seenIDs) load(ctx context.Context, hour int64) (*seenHour, error) {

@@ -36,7 +36,7 @@ func (p *Pipeline) markSinks(ctx context.Context, options []SinkOptions, known [
 			m = SinkMark{Created: now, Version: high, Seq: seq}
 			m.Known = slices.ContainsFunc(known, func(s SinkState) bool { return s.Name == o.Name })
 			if !m.Known && high > 0 {
-				apply = append(apply, func(tx Tx) error { return tx.AddGap(o.Name, Gap{0, high}) })
+				apply = append(apply, func(tx Tx) error { return tx.AddGap(o.Name, Gap{Lo: 0, Hi: high}) })
 			}
 		}
 		var freed []string
@@ -48,7 +48,7 @@ func (p *Pipeline) markSinks(ctx context.Context, options []SinkOptions, known [
 			}
 			m.Detached = now
 			apply = append(apply, func(tx Tx) (err error) {
-				for _, g := range append(left, Gap{high, OpenGap}) {
+				for _, g := range append(left, Gap{Lo: high, Hi: OpenGap}) {
 					if err := tx.AddGap(o.Name, g); err != nil {
 						return err
 					}
@@ -203,7 +203,7 @@ func ForgetSink(ctx context.Context, o Options, sink string) error {
 			if freed, err = tx.Unqueue(sink, true); err != nil {
 				return err
 			}
-			return tx.ForgetSinkWhole(sink)
+			return tx.ForgetSinkWhole(sink, p.clock.Now())
 		}})
 		if err != nil {
 			return err

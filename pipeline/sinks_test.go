@@ -164,6 +164,22 @@ func TestRealSinks(t *testing.T) {
 	require.Zero(t, fill().Rows)
 	require.NoError(t, p.Drain(t.Context()))
 	require.Equal(t, "540\t540\t540", count("late"))
+
+	// A state that knows of no fill can tell that there was one.
+	gaps, err := p.State().Gaps(t.Context(), "late")
+	require.NoError(t, err)
+	filled := func(batches ...string) int64 {
+		q := sinks.HeldQuery{Table: schemas.ByName("activities"), AfterVersion: time.Now().UnixMicro(), Gaps: gaps, Batches: batches}
+		held, err := p.sinkOf("late").sink.(sinks.Holder).Held(t.Context(), q, func(sinks.HeldRow) error { return nil })
+		require.NoError(t, err)
+		return held.Filled
+	}
+	require.EqualValues(t, 450, filled())
+	rows, id, found := strings.Cut(server.Query(t, "SELECT count(), batch_id FROM late.activities WHERE event_id LIKE 'a-%' GROUP BY batch_id LIMIT 1"), "\t")
+	require.True(t, found)
+	n, err := strconv.ParseInt(rows, 10, 64)
+	require.NoError(t, err)
+	require.Equal(t, 450-n, filled(id))
 	require.NoError(t, p.Close())
 }
 

@@ -22,6 +22,7 @@ import (
 const segmentMagic = "WEIRSEG1"
 
 const (
+	spoolDir      = "spool" // within the data directory
 	segmentSuffix = ".seg"
 	tmpSuffix     = ".tmp"
 )

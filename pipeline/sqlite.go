@@ -90,9 +90,12 @@ func ReadState(ctx context.Context, dir string) (State, error) {
 	return s, nil
 }
 
+// journalLimit bounds what the journal keeps of the disk between checkpoints.
+const journalLimit = "journal_size_limit(33554432)"
+
 func openSQLite(file, mode string) (*sqliteState, error) {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(OFF)", "cache_size(-8000)",
+		"busy_timeout(10000)", "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", journalLimit, "synchronous(FULL)", "foreign_keys(OFF)", "cache_size(-8000)",
 	}}
 	if mode == "ro" {
 		q["_pragma"] = []string{"busy_timeout(10000)", "query_only(1)"}
@@ -137,7 +140,7 @@ func checkUnclosed(ctx context.Context, db *sql.DB, file string) error {
 
 // spoolHolds reports whether there are segments in a data directory's spool.
 func spoolHolds(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "spool", "*"+segmentSuffix))
+	found, err := filepath.Glob(filepath.Join(dir, spoolDir, "*"+segmentSuffix))
 	return err == nil && len(found) > 0
 }
 
@@ -186,7 +189,7 @@ func (s *sqliteState) init(ctx context.Context, file string) error {
 		return damaged(file, err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, sqliteSchema+refuseSchema); err != nil {
+	if _, err := tx.ExecContext(ctx, sqliteSchema+refuseSchema+ownWriteSchema); err != nil {
 		return damaged(file, err)
 	}
 	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(stateFormat)); err != nil {
@@ -353,6 +356,15 @@ func (s *sqliteState) DueLanes(ctx context.Context, id StreamID, now, far time.T
 		id.Instance, id.Stream, now.UnixMilli(), far.UnixMilli(), limit)
 }
 
+func (s *sqliteState) LanesAfter(ctx context.Context, id StreamID, after string, limit int) ([]sources.Lane, error) {
+	return query(ctx, s.read, func(r *sql.Rows) (l sources.Lane, err error) {
+		err = r.Scan(&l.ID, &l.Hint, &l.Once)
+		return l, err
+	}, `SELECT * FROM (SELECT lane, hint, once FROM lanes WHERE instance = ?1 AND stream = ?2 AND lane > ?3 AND status = 0 ORDER BY lane LIMIT ?4)
+		UNION ALL SELECT * FROM (SELECT lane, hint, 0 FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND lane > ?3 ORDER BY lane LIMIT ?4)`,
+		id.Instance, id.Stream, after, limit)
+}
+
 func (s *sqliteState) LaneErrors(ctx context.Context, limit int) ([]LaneState, error) {
 	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND fails > 0)
 		UNION ALL SELECT instance, stream, lane, hint, 0, cursor, 0, due, fails, class, error FROM scan_lanes WHERE fails > 0 ORDER BY 7 DESC, 9 DESC LIMIT ?`, limit)
@@ -436,7 +448,7 @@ func (s *sqliteState) OpenParts(ctx context.Context, sink, table string) ([]Part
 }
 
 func (s *sqliteState) LastPart(ctx context.Context, sink, table string) (id string, n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT iif(delivered = ?, previous, id), n FROM parts WHERE sink = ? AND tbl = ? ORDER BY n DESC LIMIT 1`, asideMark, sink, table).Scan(&id, &n)
+	err = s.read.QueryRowContext(ctx, `SELECT `+partOrBefore+`, n FROM parts WHERE sink = ?2 AND tbl = ?3 ORDER BY n DESC LIMIT 1`, asideMark, sink, table).Scan(&id, &n)
 	return id, n, ignoreNoRows(err)
 }
 
@@ -452,28 +464,17 @@ func (s *sqliteState) Segments(ctx context.Context) (map[string]int64, error) {
 	return out, err
 }
 
-func (s *sqliteState) Size(ctx context.Context) ([]KindSize, error) {
-	return query(ctx, s.read, func(r *sql.Rows) (k KindSize, err error) {
-		err = r.Scan(&k.Kind, &k.Rows, &k.Bytes)
-		return k, err
-	}, `SELECT 'lanes', count(*), coalesce(sum(length(lane) + length(hint) + length(cursor) + length(error) + 80), 0) FROM lanes
-		UNION ALL SELECT 'scan lanes', count(*), coalesce(sum(length(lane) + length(hint) + length(cursor) + length(error) + length(read_hint) + length(delta) + 120), 0) FROM scan_lanes
-		UNION ALL SELECT 'baselines', count(*), coalesce(sum(length(data) + length(keytext)), 0) + count(*) * 65 FROM baselines
-		UNION ALL SELECT 'rows of open rounds', count(*), coalesce(sum(length(rows) + 20), 0) FROM round_seen
-		UNION ALL SELECT 'seen ids', coalesce(sum(length(entries)) / 12, 0), coalesce(sum(length(entries) + 60), 0) FROM seen
-		UNION ALL SELECT 'batches', count(*), count(*) * 250 FROM batches
-		UNION ALL SELECT 'parts', count(*), count(*) * 200 FROM parts
-		UNION ALL SELECT 'tasks of the past', count(*), coalesce(sum(length(data) + 80), 0) FROM past
-		UNION ALL SELECT 'dead letters', count(*), coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead
-		UNION ALL SELECT 'dead letters in files', count(*), coalesce(sum(bytes), 0) FROM dead_more WHERE file <> ''`)
-}
-
 func scanOne[T any](r *sql.Rows) (v T, err error) {
 	err = r.Scan(&v)
 	return v, err
 }
 
-func query[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), q string, args ...any) ([]T, error) {
+// querier is a database, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
+}
+
+func query[T any](ctx context.Context, db querier, scan func(*sql.Rows) (T, error), q string, args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)

@@ -76,8 +76,27 @@ func (t *sqliteTx) Cover(s StreamID, span Span, now time.Time) error {
 	if err := t.exec(`INSERT INTO coverage VALUES (?, ?, ?, ?)`, s.Instance, s.Stream, from, to); err != nil {
 		return err
 	}
-	return t.exec(`UPDATE holes SET state = 'closed', closed = ? WHERE instance = ? AND stream = ? AND state <> 'closed' AND from_ms >= ? AND to_ms <= ?`,
-		now.UnixMilli(), s.Instance, s.Stream, from, to)
+	err = t.exec(`UPDATE holes SET state = 'closed', closed = ? WHERE instance = ? AND stream = ? AND state <> 'closed' AND class <> ? AND from_ms >= ? AND to_ms <= ?`,
+		now.UnixMilli(), s.Instance, s.Stream, ClassSpool, from, to)
+	if err != nil {
+		return err
+	}
+	return t.uncoverLost(s, from, to)
+}
+
+// uncoverLost takes out of what is covered what was lost with the spool.
+func (t *sqliteTx) uncoverLost(s StreamID, from, to int64) error {
+	lost, err := query(t.ctx, t.tx, scanSpan, `SELECT from_ms, to_ms FROM holes WHERE instance = ? AND stream = ? AND class = ? AND state <> 'closed' AND from_ms < ? AND to_ms > ?`,
+		s.Instance, s.Stream, ClassSpool, to, from)
+	if err != nil {
+		return err
+	}
+	for _, span := range lost {
+		if err := t.Uncover(s, span); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *sqliteTx) Hole(s StreamID, h Hole, now time.Time) error {
@@ -150,9 +169,11 @@ func (s *sqliteState) DeliveredParts(ctx context.Context, sink string) (map[stri
 		var tbl, id string
 		var n int64
 		err := r.Scan(&tbl, &id, &n)
-		out[tbl] = id
+		if id != "" { // else all there have been were set aside
+			out[tbl] = id
+		}
 		return struct{}{}, err
-	}, `SELECT tbl, id, max(n) FROM parts WHERE sink = ? AND delivered > 0 GROUP BY tbl`, sink)
+	}, `SELECT tbl, `+partOrBefore+`, max(n) FROM parts WHERE sink = ?2 AND delivered > 0 GROUP BY tbl`, asideMark, sink)
 	return out, err
 }
 

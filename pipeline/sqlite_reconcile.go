@@ -17,7 +17,7 @@ func (s *sqliteState) OwedBatches(ctx context.Context, sink string) ([]OwedBatch
 }
 
 func (s *sqliteState) LastDelivered(ctx context.Context, sink, table string) (id string, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT id FROM parts WHERE sink = ? AND tbl = ? AND delivered > 0 ORDER BY n DESC LIMIT 1`, sink, table).Scan(&id)
+	err = s.read.QueryRowContext(ctx, `SELECT `+partOrBefore+` FROM parts WHERE sink = ?2 AND tbl = ?3 AND delivered > 0 ORDER BY n DESC LIMIT 1`, asideMark, sink, table).Scan(&id)
 	return id, ignoreNoRows(err)
 }
 
@@ -81,11 +81,22 @@ func (t *sqliteTx) AddSeenPartly(s StreamID, hour int64, sink string, packed []b
 	return t.exec(`INSERT INTO seen_partly VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET entries = excluded.entries`, s.Instance, s.Stream, hour, sink, packed)
 }
 
+// endedFill is the error of a fill that was under way when the state was restored:
+// what it has copied since then is not known.
+const endedFill = "the state was restored from a copy while the fill was under way; `weir sinks fill` goes on with it, where that is possible"
+
 func (t *sqliteTx) Reconcile(r reconciliation) (freed []string, err error) {
 	for _, id := range r.finished {
 		if err := errors.Join(
 			t.exec(`UPDATE parts SET delivered = ? WHERE id = ?`, r.now, id),
 			t.exec(`DELETE FROM deliveries WHERE part = ?`, id)); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range r.dissolved {
+		if err := errors.Join(
+			t.exec(`UPDATE deliveries SET part = '' WHERE part = ?`, id),
+			t.exec(`DELETE FROM parts WHERE id = ?`, id)); err != nil {
 			return nil, err
 		}
 	}
@@ -102,11 +113,22 @@ func (t *sqliteTx) Reconcile(r reconciliation) (freed []string, err error) {
 			return nil, err
 		}
 	}
+	for _, sink := range r.filled {
+		if err := t.exec(`UPDATE sink_marks SET data = json_set(data, '$.filled', json('true')) WHERE sink = ?`, sink); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.exec(`UPDATE fills SET data = json_set(data, '$.ended', ?, '$.error', ?) WHERE json_extract(data, '$.ended') IS NULL`,
+		time.UnixMilli(r.now).UTC().Format(time.RFC3339), endedFill); err != nil {
+		return nil, err
+	}
 	if freed, err = t.freeUnowed(); err != nil {
 		return nil, err
 	}
 	// What was lost with the spool can be collected again from here on.
-	if err := t.exec(`UPDATE dead SET hint = '' WHERE kind = ?`, kindBatch); err != nil {
+	if err := errors.Join(
+		t.exec(`UPDATE dead SET hint = '' WHERE kind = ?`, kindBatch),
+		t.exec(`UPDATE holes SET class = ? WHERE class = ?`, ClassAgain, ClassSpool)); err != nil {
 		return nil, err
 	}
 	for _, q := range []string{`DELETE FROM held`, `DELETE FROM synced`, `DELETE FROM round_seen`} {
@@ -119,13 +141,13 @@ func (t *sqliteTx) Reconcile(r reconciliation) (freed []string, err error) {
 		return nil, err
 	}
 	for key, value := range map[string]string{
-		metaVersion: strconv.FormatInt(r.version, 10), "generation": strconv.FormatInt(r.generation, 10), MetaGovernancePaused: "restored",
+		metaVersion: strconv.FormatInt(r.version, 10), "generation": strconv.FormatInt(r.generation, 10),
 	} {
 		if err := t.SetMeta(key, value); err != nil {
 			return nil, err
 		}
 	}
-	return freed, nil
+	return freed, t.PauseGovernance("the state was restored from a copy, and reconciled with its sinks: look at weir actions list, then weir actions resume")
 }
 
 // freeUnowed removes the batches that no sink is owed, and returns the segments
@@ -134,20 +156,8 @@ func (t *sqliteTx) freeUnowed() (freed []string, err error) {
 	if err := t.exec(`DELETE FROM batches WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = batches.seq)`); err != nil {
 		return nil, err
 	}
-	rows, err := t.tx.QueryContext(t.ctx, `DELETE FROM segments WHERE name NOT IN (SELECT segment FROM batches) RETURNING name`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		freed = append(freed, name)
-	}
-	if err := rows.Err(); err != nil {
+	if freed, err = t.texts(`DELETE FROM segments WHERE name NOT IN (SELECT segment FROM batches) RETURNING name`); err != nil {
 		return nil, fmt.Errorf("freeing segments: %w", err)
 	}
-	return freed, nil
+	return freed, t.exec(forgetSlices)
 }

@@ -16,6 +16,10 @@ import (
 // the count of parts growing, and is no predecessor of any.
 const asideMark = 1
 
+// partOrBefore is a part's id; of one that was set aside, that of the part before
+// it. Its first argument is asideMark.
+const partOrBefore = `iif(delivered = ?1, previous, id)`
+
 const (
 	cutColumns   = `, c.seq IS NOT NULL, coalesce(c.first, 0)`
 	forgetSlices = `DELETE FROM slices WHERE seq NOT IN (SELECT seq FROM batches)`
@@ -52,7 +56,7 @@ func (s *sqliteState) DeadLetter(ctx context.Context, id string) (DeadLetter, er
 	var raw string
 	d, err := scanDead(s.read.QueryRowContext(ctx, `SELECT `+deadColumns+`, d.raw`+deadFrom+`WHERE d.id = ?`, id), &raw)
 	if errors.Is(err, sql.ErrNoRows) {
-		return d, fmt.Errorf("no dead letter has the id %q: see `weir deadletter list`", id)
+		return d, decline("no dead letter has the id %q: see `weir deadletter list`", id)
 	}
 	d.Raw = raw
 	return d, err
@@ -114,7 +118,7 @@ func (s *sqliteState) FindDropped(ctx context.Context, f DeadFilter) ([]DeadLett
 }
 
 func (s *sqliteState) DeadBytes(ctx context.Context) (n int64, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT (SELECT coalesce(sum(length(raw) + length(reason) + 200), 0) FROM dead) + (SELECT coalesce(sum(bytes), 0) FROM dead_more WHERE file <> '')`).Scan(&n)
+	err = s.read.QueryRowContext(ctx, `SELECT (SELECT coalesce(sum(length(raw) + octet_length(reason) + 200), 0) FROM dead) + (SELECT coalesce(sum(bytes), 0) FROM dead_more WHERE file <> '')`).Scan(&n)
 	return n, err
 }
 
@@ -214,10 +218,11 @@ func (t *sqliteTx) one(what, q string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	if n, err := r.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(fmt.Errorf("%s is not there any more", what), err)
+	n, err := r.RowsAffected()
+	if err == nil && n != 1 {
+		err = decline("%s is not there any more", what)
 	}
-	return nil
+	return err
 }
 
 func (t *sqliteTx) RemoveDead(id string) error {
@@ -259,7 +264,7 @@ func (t *sqliteTx) ReopenLane(d DeadLetter, fromStart bool, now time.Time) error
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return err
 	case !known && d.Kind != DeadObject:
-		return fmt.Errorf("the object %q that the record was in is no longer known, or is no file that can be read again: `weir backfill` collects its time again", d.Lane)
+		return decline("the object %q that the record was in is no longer known, or is no file that can be read again: `weir backfill` collects its time again", d.Lane)
 	case !known:
 		cursor := d.Ref
 		if fromStart {
@@ -268,7 +273,7 @@ func (t *sqliteTx) ReopenLane(d DeadLetter, fromStart bool, now time.Time) error
 		return t.exec(`INSERT INTO lanes (`+laneColumns+`, changed) VALUES (?, ?, ?, ?, 1, ?, 0, ?, 0, '', '', ?)`,
 			d.Instance, d.Stream, d.Lane, d.Hint, cursor, now.UnixMilli(), now.UnixMilli())
 	case status == LaneOpen && fromStart:
-		return fmt.Errorf("the object %q is being read now: try again when it has been", d.Lane)
+		return decline("the object %q is being read now: try again when it has been", d.Lane)
 	case status != LaneParked && !fromStart:
 		return nil // it changed at the vendor's, and is, or was, read again
 	}
@@ -362,32 +367,8 @@ func (t *sqliteTx) ForgetSynced(sink, table string) error {
 func (t *sqliteTx) Unqueue(sink string, planned bool) ([]string, error) {
 	const mine = `SELECT seq FROM deliveries WHERE sink = ?1 AND (?2 OR part = '')`
 	const unneeded = `SELECT m.seq FROM deliveries m WHERE m.sink = ?1 AND (?2 OR m.part = '') AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = m.seq AND NOT (d.sink = ?1 AND (?2 OR d.part = '')))`
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT DISTINCT segment FROM batches WHERE seq IN (`+unneeded+`)
-		EXCEPT SELECT segment FROM batches WHERE segment IN (SELECT segment FROM batches WHERE seq IN (`+mine+`)) AND seq NOT IN (`+unneeded+`)`, sink, planned)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var freed []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		freed = append(freed, s)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	if err := t.exec(`DELETE FROM batches WHERE seq IN (`+unneeded+`)`, sink, planned); err != nil {
-		return nil, err
-	}
-	for _, s := range freed {
-		if err := t.exec(`DELETE FROM segments WHERE name = ?`, s); err != nil {
-			return nil, err
-		}
-	}
-	return freed, errors.Join(t.exec(`DELETE FROM deliveries WHERE sink = ?1 AND (?2 OR part = '')`, sink, planned), t.exec(forgetSlices))
+	freed, err := t.freeBatches(mine, unneeded, sink, planned)
+	return freed, errors.Join(err, t.exec(`DELETE FROM deliveries WHERE sink = ?1 AND (?2 OR part = '')`, sink, planned), t.exec(forgetSlices))
 }
 
 func (t *sqliteTx) SetFill(f Fill) error {
@@ -398,25 +379,28 @@ func (t *sqliteTx) AddFillPart(fill, table, part string) error {
 	return t.exec(`INSERT INTO fill_parts VALUES (?, ?, ?)`, fill, table, part)
 }
 
-func (t *sqliteTx) ForgetSinkWhole(sink string) error {
+func (t *sqliteTx) ForgetSinkWhole(sink string, now time.Time) error {
 	return errors.Join(
-		t.ForgetSink(sink),
+		t.ForgetSink(sink, now),
 		t.exec(`DELETE FROM parts WHERE sink = ?`, sink),
 		t.exec(`DELETE FROM dead WHERE id IN (SELECT id FROM dead_more WHERE sink = ?)`, sink),
 		t.exec(`DELETE FROM dead_more WHERE sink = ?`, sink))
 }
 
-// forgetMarks removes what is known of a sink, but for its dead letters.
-func (t *sqliteTx) forgetMarks(sink string) error {
+// forgetMarks removes what is known of a sink, but for its dead letters, and ends
+// fills from it.
+func (t *sqliteTx) forgetMarks(sink string, now time.Time) error {
 	var errs []error
 	for _, q := range []string{
 		`DELETE FROM refusals WHERE sink = ?`,
 		`DELETE FROM sink_marks WHERE sink = ?`,
 		`DELETE FROM sink_gaps WHERE sink = ?`,
+		`DELETE FROM seen_partly WHERE sink = ?`,
 		`DELETE FROM fill_parts WHERE fill IN (SELECT id FROM fills WHERE sink = ?)`,
 		`DELETE FROM fills WHERE sink = ?`,
 	} {
 		errs = append(errs, t.exec(q, sink))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, t.exec(`UPDATE fills SET data = json_set(data, '$.ended', ?, '$.error', 'its source was forgotten') WHERE json_extract(data, '$.source') = ? AND json_extract(data, '$.ended') IS NULL`,
+		now.UTC().Format(time.RFC3339), sink))...)
 }

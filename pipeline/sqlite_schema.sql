@@ -148,11 +148,26 @@ CREATE TABLE IF NOT EXISTS actions (
   principal TEXT NOT NULL, state TEXT NOT NULL, open INTEGER NOT NULL, due INTEGER NOT NULL,
   received INTEGER NOT NULL, started INTEGER NOT NULL, data BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS actions_due ON actions (instance, due) WHERE open;
+-- Those of a queue hold all that is counted and sorted by: an action's own row is
+-- large.
+CREATE INDEX IF NOT EXISTS actions_ready ON actions (instance, due, received, open) WHERE open;
+CREATE INDEX IF NOT EXISTS actions_asker ON actions (principal, open) WHERE open;
+CREATE INDEX IF NOT EXISTS actions_begun ON actions (started, instance, principal, kind, target) WHERE started > 0;
 CREATE INDEX IF NOT EXISTS actions_target ON actions (instance, kind, target, received);
 CREATE INDEX IF NOT EXISTS actions_received ON actions (received);
-CREATE INDEX IF NOT EXISTS actions_started ON actions (started) WHERE started > 0;
-CREATE INDEX IF NOT EXISTS actions_principal ON actions (principal) WHERE open;
+DROP INDEX IF EXISTS actions_due; -- of before
+DROP INDEX IF EXISTS actions_started;
+DROP INDEX IF EXISTS actions_principal;
+
+-- Final actions that are looked at again: whether their effect stands, or what
+-- became of them.
+CREATE TABLE IF NOT EXISTS action_watches (
+  id TEXT PRIMARY KEY, instance TEXT NOT NULL, due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS action_watches_due ON action_watches (instance, due);
+
+-- Ids of actions that were dropped: none runs again under one.
+CREATE TABLE IF NOT EXISTS actions_dropped (id TEXT PRIMARY KEY) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS action_entries (
   seq INTEGER PRIMARY KEY, action_id TEXT NOT NULL, data BLOB NOT NULL

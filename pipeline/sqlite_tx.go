@@ -54,6 +54,18 @@ func (t *sqliteTx) ReviveLogLanes(s StreamID, now time.Time) error {
 	return t.exec(`UPDATE lanes SET fails = 0, due = min(due, ?) WHERE instance = ? AND stream = ? AND status = 0 AND fails > 0`, now.UnixMilli(), s.Instance, s.Stream)
 }
 
+func (t *sqliteTx) RouseLanes(s StreamID, lanes []string, now time.Time) error {
+	for _, lane := range lanes {
+		if err := t.exec(`UPDATE lanes SET due = ?1 WHERE instance = ?2 AND stream = ?3 AND lane = ?4 AND status = 0 AND class = '' AND due > ?1`, now.UnixMilli(), s.Instance, s.Stream, lane); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE scan_lanes SET delta_due = ?1 WHERE instance = ?2 AND stream = ?3 AND lane = ?4 AND delta <> '' AND class = '' AND delta_due > ?1`, now.UnixMilli(), s.Instance, s.Stream, lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *sqliteTx) SetLane(u LaneUpdate) error {
 	// A lane listed anew under another hint since it was read is left to start
 	// again.
@@ -94,19 +106,23 @@ func (t *sqliteTx) ForgetInstance(instance string, limit int) (more bool, err er
 		`DELETE FROM coverage WHERE instance = ?1`,
 		`DELETE FROM holes WHERE instance = ?1`,
 		`DELETE FROM past WHERE instance = ?1`,
+		`DELETE FROM own_writes WHERE instance = ?1`,
+		`DELETE FROM own_watches WHERE instance = ?1`,
 	} {
 		if err := t.exec(q, instance); err != nil {
 			return false, err
 		}
 	}
-	for _, prefix := range []string{metaCovered, metaDecision, metaBegan, metaTrouble, metaLag, metaSwept, metaUpkeep, metaSkew} {
-		prefix += instance + "/"
-		if err := t.exec(`DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1`, prefix); err != nil {
+	for _, word := range instanceWords {
+		if err := t.exec(`DELETE FROM meta WHERE `+valueOf, word+instance); err != nil {
 			return false, err
 		}
 	}
-	return false, t.exec(`DELETE FROM meta WHERE key IN (?, ?)`, metaTenant+instance, metaGone+instance)
+	return false, nil
 }
+
+// valueOf chooses the values whose name is one, or that one, "/" and more.
+const valueOf = `(key = ?1 OR substr(key, 1, length(?1) + 1) = ?1 || '/')`
 
 func (t *sqliteTx) AddSegment(name string, bytes int64) error {
 	return t.exec(`INSERT INTO segments VALUES (?, ?)`, name, bytes)
@@ -178,13 +194,13 @@ func (t *sqliteTx) AddSink(s SinkState) error {
 		t.exec(`DELETE FROM synced WHERE sink = ? AND sink_id NOT IN ('', ?)`, s.Name, s.SinkID))
 }
 
-func (t *sqliteTx) ForgetSink(name string) error {
+func (t *sqliteTx) ForgetSink(name string, now time.Time) error {
 	return errors.Join(
 		t.exec(`DELETE FROM sinks WHERE name = ?`, name),
 		t.exec(`DELETE FROM synced WHERE sink = ?`, name),
 		t.exec(`DELETE FROM day_marks WHERE sink = ?`, name),
 		t.exec(`DELETE FROM parts WHERE sink = ? AND delivered > 0`, name),
-		t.forgetMarks(name))
+		t.forgetMarks(name, now))
 }
 
 func (t *sqliteTx) AddPart(p PartState, batches []Batch) error {
@@ -213,27 +229,21 @@ func (t *sqliteTx) FinishPart(id string, now time.Time) ([]string, error) {
 	if n, err := r.RowsAffected(); err != nil || n != 1 {
 		return nil, fmt.Errorf("finishing part %s: it is not open (%w)", id, err)
 	}
-	const mine = `(SELECT seq FROM deliveries WHERE part = ?1)`
-	const unneeded = `SELECT seq FROM batches b WHERE seq IN ` + mine + ` AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = b.seq AND d.part <> ?1)`
-	// Segments of my batches that hold no batch another queue still needs.
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT DISTINCT segment FROM batches WHERE seq IN (`+unneeded+`)
-		EXCEPT SELECT segment FROM batches WHERE segment IN (SELECT segment FROM batches WHERE seq IN `+mine+`) AND seq NOT IN (`+unneeded+`)`, id)
+	const mine = `SELECT seq FROM deliveries WHERE part = ?1`
+	const unneeded = `SELECT seq FROM batches b WHERE seq IN (` + mine + `) AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = b.seq AND d.part <> ?1)`
+	freed, err := t.freeBatches(mine, unneeded, id)
+	return freed, errors.Join(err, t.exec(`DELETE FROM deliveries WHERE part = ?`, id), t.exec(forgetSlices))
+}
+
+// freeBatches removes those of a queue's batches that no other needs, and returns
+// the segments that hold no batch another queue still needs.
+func (t *sqliteTx) freeBatches(mine, unneeded string, args ...any) (freed []string, err error) {
+	freed, err = t.texts(`SELECT DISTINCT segment FROM batches WHERE seq IN (`+unneeded+`)
+		EXCEPT SELECT segment FROM batches WHERE segment IN (SELECT segment FROM batches WHERE seq IN (`+mine+`)) AND seq NOT IN (`+unneeded+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var freed []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		freed = append(freed, s)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	if err := t.exec(`DELETE FROM batches WHERE seq IN (`+unneeded+`)`, id); err != nil {
+	if err := t.exec(`DELETE FROM batches WHERE seq IN (`+unneeded+`)`, args...); err != nil {
 		return nil, err
 	}
 	for _, s := range freed {
@@ -241,7 +251,7 @@ func (t *sqliteTx) FinishPart(id string, now time.Time) ([]string, error) {
 			return nil, err
 		}
 	}
-	return freed, errors.Join(t.exec(`DELETE FROM deliveries WHERE part = ?`, id), t.exec(forgetSlices))
+	return freed, nil
 }
 
 func (t *sqliteTx) ForgetParts(before time.Time) error {

@@ -65,6 +65,9 @@ type State interface {
 	DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error)
 	// DeadLetter returns one, whole.
 	DeadLetter(ctx context.Context, id string) (DeadLetter, error)
+	// LanesAfter returns lanes of a stream by id, after one: of a scan those that
+	// its newest rounds showed, of a log those that are open.
+	LanesAfter(ctx context.Context, s StreamID, after string, limit int) ([]sources.Lane, error)
 	// LaneErrors returns lanes that are failing or parked, worst first.
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)
 	ScanStore
@@ -87,6 +90,9 @@ type Tx interface {
 	// AddLanes records listed lanes. A known lane is left alone, unless its hint
 	// changed: then it starts again.
 	AddLanes(s StreamID, lanes []sources.Lane, now time.Time) error
+	// RouseLanes makes lanes due, of a scan their deltas, where they wait for no
+	// other reason than that they have been read to their end.
+	RouseLanes(s StreamID, lanes []string, now time.Time) error
 	SetLane(u LaneUpdate) error
 	// ReviveLogLanes forgets the failures of a stream's open lanes.
 	ReviveLogLanes(s StreamID, now time.Time) error
@@ -117,7 +123,9 @@ type Tx interface {
 
 	// AddSink records a sink. One whose id has changed has had nothing.
 	AddSink(s SinkState) error
-	ForgetSink(name string) error
+	// ForgetSink removes what is known of a sink, but for its open parts and dead
+	// letters, and ends the fills from it.
+	ForgetSink(name string, now time.Time) error
 	// AddPart plans a part of the given batches.
 	AddPart(p PartState, batches []Batch) error
 	// FinishPart marks a part delivered and returns the spool segments that no
@@ -126,6 +134,8 @@ type Tx interface {
 	// ForgetParts removes parts delivered before the given time, but never the
 	// newest of a sink's table.
 	ForgetParts(before time.Time) error
+	// Shrink gives room that is not needed any more back to the file system.
+	Shrink() error
 }
 
 // StreamID names one stream of one instance.
@@ -238,7 +248,7 @@ type DeadLetter struct {
 	Proof            Proof
 }
 
-// KindSize is how much of one kind the state keeps.
+// KindSize is how much of one kind is kept: rows, pages or files, and bytes.
 type KindSize struct {
 	Kind        string
 	Rows, Bytes int64

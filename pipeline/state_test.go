@@ -222,3 +222,45 @@ func TestSpoolDamage(t *testing.T) {
 	_, err = s.load(&Batch{ID: "b2", Segment: "lost"})
 	require.ErrorContains(t, err, "lost.seg is damaged: the file is missing")
 }
+
+// What is not needed any more is given back to the file system.
+func TestShrink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	st, err := OpenState(t.Context(), dir)
+	require.NoError(t, err)
+	ctx, now := t.Context(), time.Now()
+	require.NoError(t, st.Update(ctx, func(tx Tx) error {
+		for hour := range int64(100) {
+			if err := tx.AddSeen(testStream, hour, make([]byte, 100*1024), now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	pages := func() (n, free int64) {
+		s := st.(*sqliteState)
+		require.NoError(t, s.read.QueryRowContext(ctx, `SELECT page_count, freelist_count FROM pragma_page_count(), pragma_freelist_count()`).Scan(&n, &free))
+		return n, free
+	}
+	full, _ := pages()
+	require.NoError(t, st.Update(ctx, func(tx Tx) error {
+		for hour := range int64(90) {
+			if err := tx.ForgetSeen(testStream, hour); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	n, free := pages()
+	require.Equal(t, full, n)
+	require.Greater(t, free, full*8/10)
+	require.NoError(t, st.Update(ctx, Tx.Shrink))
+	n, free = pages()
+	require.LessOrEqual(t, n, full/2)
+	require.LessOrEqual(t, free, n)
+	require.NoError(t, st.Close())
+	info, err := os.Stat(filepath.Join(dir, StateFile))
+	require.NoError(t, err)
+	require.Less(t, info.Size(), full*4096/2)
+}

@@ -38,6 +38,11 @@ type StreamOptions struct {
 	DropRaw  bool // send no raw column
 	Once     bool // one complete round, retrying what fails a few times
 
+	// OwnWrite, of a log, returns what is to be kept of an event that says that
+	// Weir's own credentials have written; nil of any other. It is called for
+	// each new event, and keeps nothing of it. nil: none is looked for.
+	OwnWrite func(*schemas.Activity) []byte
+
 	Sweep []time.Duration // ages at which windows of a log are read again; nil: the usual ones
 
 	// Of scans.
@@ -56,7 +61,8 @@ type StreamRun struct {
 	caller httpx.Caller
 	seen   *seenIDs
 	Stats  StreamStats
-	wake   chan struct{}
+	wake   chan struct{} // look again: list, and read what is due
+	roused chan struct{} // a lane is due before its time
 	upkeep time.Time
 	mark   atomic.Int64 // a single lane's watermark, once this round has read it to its end; 0 before
 	runs   runLog
@@ -64,6 +70,7 @@ type StreamRun struct {
 
 	mu      sync.Mutex
 	reading map[string]bool
+	again   map[string]bool     // lanes roused while they are read
 	same    map[string]sameness // lanes stuck at a page
 	ahead   map[string]*aheadLane
 	began   *int64 // from when a reading that began anew reads, until that is covered
@@ -91,8 +98,8 @@ type aheadLane struct {
 // its rows.
 func (p *Pipeline) NewStreamRun(o StreamOptions) (*StreamRun, error) {
 	r := &StreamRun{
-		StreamOptions: o, p: p, lanes: o.ID, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1),
-		reading: map[string]bool{}, same: map[string]sameness{}, ahead: map[string]*aheadLane{},
+		StreamOptions: o, p: p, lanes: o.ID, seen: newSeenIDs(p.state, o.ID, p.seenKey, &p.seenRoom), wake: make(chan struct{}, 1), roused: make(chan struct{}, 1),
+		reading: map[string]bool{}, again: map[string]bool{}, same: map[string]sameness{}, ahead: map[string]*aheadLane{},
 	}
 	r.runs.r = r
 	r.caller.Stream = o.ID.Stream
@@ -148,14 +155,47 @@ func (r *StreamRun) Run(ctx context.Context) error {
 		select {
 		case <-r.p.clock.After(wait):
 		case <-r.wake:
+		case <-r.roused:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// Wake has the stream look again now.
+// Wake has the stream look again now: what is not due yet stays so.
 func (r *StreamRun) Wake() { poke(r.wake) }
+
+// Rouse has lanes read now, of a scan their deltas, whenever they are due. One
+// that is being read is read once more. Lanes that are not known, done or
+// parked are passed over.
+func (r *StreamRun) Rouse(ctx context.Context, lanes []string) error {
+	r.mu.Lock()
+	for _, id := range lanes {
+		if r.reading[id] || r.scan != nil && r.scan.reads(id) {
+			r.again[id] = true
+		}
+	}
+	r.mu.Unlock()
+	// Behind what has been submitted of these lanes.
+	r.p.committer.flush()
+	now := r.p.clock.Now()
+	if err := r.p.committer.update(ctx, func(tx Tx) error { return tx.RouseLanes(r.ID, lanes, now) }); err != nil {
+		return err
+	}
+	poke(r.roused)
+	return nil
+}
+
+// nextDue is when a lane that has been read to its end is due again.
+func (r *StreamRun) nextDue(lane string, now time.Time, every time.Duration) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.again[lane] {
+		delete(r.again, lane)
+		return now
+	}
+	return now.Add(every)
+}
 
 func poke(c chan struct{}) {
 	select {
@@ -262,6 +302,21 @@ func (r *StreamRun) list(ctx context.Context, found chan struct{}, run *runInfo)
 			return tx.AddLanes(r.ID, []sources.Lane{{}}, r.p.clock.Now())
 		})
 	}
+	for {
+		err := r.listOn(ctx, found, run)
+		if !r.Once || fault.Of(err) != fault.Throttled {
+			return err
+		}
+		select { // a single run waits as asked, as it does with lanes
+		case <-r.p.clock.After(min(max(fault.RetryAfter(err), firstLaneWait), r.far())):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// listOn goes on with the listing, to its end or an error.
+func (r *StreamRun) listOn(ctx context.Context, found chan struct{}, run *runInfo) error {
 	cursor, err := r.p.state.Listing(ctx, r.ID)
 	if err != nil {
 		return err
@@ -392,6 +447,7 @@ func (r *StreamRun) readDue(ctx context.Context, found <-chan struct{}, listed *
 		case <-timer:
 		case <-found:
 		case <-finished:
+		case <-r.roused:
 		case <-gctx.Done():
 		}
 	}
@@ -421,8 +477,8 @@ func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time,
 		switch {
 		case r.reading[l.Lane.ID] || l.Status != LaneOpen:
 		case r.Once && l.Fails >= onceAttempts:
-		case !l.Lane.Once && l.Fails == 0 && l.Due.After(now):
-			// Caught up in this round.
+		case !l.Lane.Once && l.Fails == 0 && l.Class == "" && l.Due.After(now):
+			// Caught up in this round. One that waits as the vendor asked is not.
 		case l.Due.After(now):
 			if next.IsZero() || l.Due.Before(next) {
 				next = l.Due
@@ -499,13 +555,7 @@ func (r *StreamRun) maintain(ctx context.Context) error {
 		if _, err := tx.ForgetLanes(r.ID, by.Add(-keep)); err != nil {
 			return err
 		}
-		if err := tx.ForgetHoles(by.Add(-keepHoles)); err != nil {
-			return err
-		}
-		if err := kept(tx); err != nil {
-			return err
-		}
-		return tx.ForgetParts(now.Add(-7 * 24 * time.Hour))
+		return kept(tx)
 	})
-	return errors.Join(err, r.p.forgetInstances(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, by, keep, held))
+	return errors.Join(err, r.p.tidy(ctx, r.p.committer.update), r.seen.maintain(ctx, r.p.committer.update, by, keep, held))
 }

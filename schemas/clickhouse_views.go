@@ -114,6 +114,33 @@ const members = `(
     SELECT DISTINCT instance, group_id, member_id AS account_id FROM inside WHERE member_kind <> 'group'
 )`
 
+// reach is what a grant on a file, folder, drive or site lets one get at: that
+// itself, and all below it. Folders and containers are walked down, level by
+// level; what else lies in them is added at the end, so that the walk has few
+// rows, however many files there are. A folder has one parent: a circle can be met
+// only at the grant itself, which ends it.
+const reach = `(
+    WITH RECURSIVE holders AS
+    (
+        SELECT instance, file_id, parent_id FROM {db}.files WHERE kind IN ('folder', 'container') AND parent_id <> ''
+    ),
+    inside AS
+    (
+        SELECT DISTINCT instance, file_id AS granted_on, file_id AS holder, 0 AS depth FROM {db}.file_permissions
+        UNION ALL
+        SELECT i.instance, i.granted_on, h.file_id, i.depth + 1
+        FROM inside AS i INNER JOIN holders AS h ON h.instance = i.instance AND h.parent_id = i.holder
+        WHERE i.depth < 100 AND h.file_id <> i.granted_on
+    )
+    SELECT DISTINCT i.instance AS instance, i.granted_on AS granted_on, arrayJoin(arrayPushBack(c.files, i.holder)) AS file_id
+    FROM inside AS i
+    LEFT ANY JOIN
+    (
+        SELECT instance, parent_id, groupArray(file_id) AS files FROM {db}.files
+        WHERE kind NOT IN ('folder', 'container') AND parent_id <> '' GROUP BY instance, parent_id
+    ) AS c ON c.instance = i.instance AND c.parent_id = i.holder
+)`
+
 var joinedViews = []ClickHouseView{
 	{
 		Name: "activities_resolved", Doc: "activities with the accounts, groups, files, apps and grants they name, joined by id, alias or e-mail",
@@ -138,17 +165,18 @@ LEFT ANY JOIN
 LEFT ANY JOIN {db}.app_grants AS cred ON cred.instance = a.instance AND cred.grant_id = a.credential_id`),
 	},
 	{
-		Name: "file_access", Doc: "who can reach which file, folder or container by a grant on it, groups resolved to their members",
+		Name: "file_access", Doc: "who can reach which file, folder or container by a grant on it or on what it lies in, groups resolved to their members",
 		Tables: []string{"accounts", "group_members", "files", "file_permissions"},
-		query: joined(`SELECT p.instance AS instance, p.app AS app, p.file_id AS file_id, f.kind AS kind, f.name AS name, f.path AS path,
+		query: joined(`SELECT p.instance AS instance, p.app AS app, r.file_id AS file_id, f.kind AS kind, f.name AS name, f.path AS path,
     f.container_id AS container_id, f.container_name AS container_name, f.sharing AS sharing, f.owner_id AS owner_id,
-    p.permission_id AS permission_id, p.role AS role, p.inherited AS inherited, p.link_scope AS link_scope, p.expires_at AS expires_at,
+    p.permission_id AS permission_id, p.role AS role, if(r.file_id <> p.file_id, true, p.inherited) AS inherited, p.file_id AS granted_on, p.link_scope AS link_scope, p.expires_at AS expires_at,
     p.grantee_kind AS grantee_kind, p.grantee_id AS grantee_id, p.grantee_email AS grantee_email,
     multiIf(p.grantee_kind = 'group', m.account_id, byid.account_id <> '', byid.account_id, bymail.account_id) AS account_id,
     if(p.grantee_kind = 'group', p.grantee_id, '') AS via_group_id,
     who.login AS login, who.email AS email, who.status AS status, who.external AS external
-FROM {db}.file_permissions AS p
-LEFT ANY JOIN {db}.files AS f ON f.instance = p.instance AND f.file_id = p.file_id
+FROM ` + reach + ` AS r
+INNER JOIN {db}.file_permissions AS p ON p.instance = r.instance AND p.file_id = r.granted_on
+LEFT ANY JOIN {db}.files AS f ON f.instance = r.instance AND f.file_id = r.file_id
 LEFT JOIN ` + members + ` AS m ON m.instance = p.instance AND m.group_id = if(p.grantee_kind = 'group', p.grantee_id, '')
 LEFT ANY JOIN ` + people + ` AS byid ON byid.instance = p.instance AND byid.name = p.grantee_id
 LEFT ANY JOIN ` + people + ` AS bymail ON bymail.instance = p.instance AND bymail.name = p.grantee_email

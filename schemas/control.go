@@ -17,10 +17,10 @@ const (
 // ActionRow is a row of the table actions: a request, as somebody claims it.
 type ActionRow struct {
 	ID          string    `col:"id" doc:"made by the requester, at most 64 letters, digits, - and _; the first row with an id is the request, others are conflicts"`
-	Instance    string    `col:"instance,lc" doc:"the instance to act on"`
-	Action      string    `col:"action,lc" doc:"a word of the vocabulary, or undo"`
-	TargetKind  string    `col:"target_kind,lc" doc:"what the target is: account, file, ...; of undo: action"`
-	TargetID    string    `col:"target_id" doc:"the vendor's own id of the target; of undo: the id of the action to take back"`
+	Instance    string    `col:"instance,lc" doc:"the instance to act on; empty of contain_user and release_user, which are for all"`
+	Action      string    `col:"action,lc" doc:"a word of the vocabulary, or undo, contain_user, release_user"`
+	TargetKind  string    `col:"target_kind,lc" doc:"what the target is: account, file, ...; of contain_user: person; of undo and release_user: action"`
+	TargetID    string    `col:"target_id" doc:"the vendor's own id of the target; of contain_user: an e-mail address; of undo and release_user: the id of the action to take back"`
 	Params      string    `col:"params" doc:"JSON object of texts; empty: none"`
 	Reason      string    `col:"reason" doc:"why"`
 	ChangeRef   string    `col:"change_ref" doc:"number of the change or incident"`
@@ -28,9 +28,11 @@ type ActionRow struct {
 	NotBefore   Time      `col:"not_before" doc:"not to be carried out earlier"`
 	NotAfter    Time      `col:"not_after" doc:"not to be begun later"`
 	DryRun      Opt[bool] `col:"dry_run" doc:"plan only"`
+	Signature   string    `col:"signature" doc:"by a key of the requester: base64; weir actions sign makes it; empty: none"`
 
 	DBUser     string // who inserted it, by ClickHouse
 	ReceivedAt Time   // when, by ClickHouse
+	RowHash    string // of all columns, by ClickHouse: tells rows of one id and time apart
 }
 
 // ApprovalRow is a row of the table action_approvals: a decision, as somebody
@@ -41,9 +43,11 @@ type ApprovalRow struct {
 	PlanHash    string `col:"plan_hash" doc:"of the plan approved: action_log.plan_hash"`
 	Decision    string `col:"decision,lc" enum:"approve reject cancel" doc:"what is decided"`
 	Reason      string `col:"reason" doc:"why"`
+	Signature   string `col:"signature" doc:"by a key of who decides: base64; weir actions sign makes it; empty: none"`
 
 	DBUser     string // who inserted it, by ClickHouse
 	ReceivedAt Time   // when, by ClickHouse
+	RowHash    string // of all columns, by ClickHouse: tells rows of one id and time apart
 }
 
 // ActionLogRow is one step in the life of an action. Rows are a chain: each
@@ -113,6 +117,21 @@ func (t ControlTable) ClickHouseDDL(database string) string {
 	}
 	fmt.Fprintf(&b, "\n)\nENGINE = MergeTree\nPARTITION BY toYYYYMM(received_at)\nORDER BY (%s)", t.Key)
 	return b.String()
+}
+
+// ClickHouseAlter is the statement that adds the columns which an older table
+// lacks; "" when it has all.
+func (t ControlTable) ClickHouseAlter(database string, has func(column string) bool) string {
+	var add []string
+	for _, c := range t.Columns {
+		if !has(c.Name) {
+			add = append(add, fmt.Sprintf("ADD COLUMN %s %s", QuoteClickHouse(c.Name), c.clickHouseType()))
+		}
+	}
+	if len(add) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("ALTER TABLE %s.%s %s", QuoteClickHouse(database), QuoteClickHouse(t.Name), strings.Join(add, ", "))
 }
 
 // Roles of ClickHouse that governance needs.

@@ -1,7 +1,9 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"weir/schemas"
 )
@@ -28,6 +30,17 @@ type HeldQuery struct {
 	Columns []string
 	// Batches are ids of batches whose rows are to be counted.
 	Batches []string
+	// Gaps are versions of rows that were never meant for the table, in order.
+	Gaps []Versions
+}
+
+// Versions is a range of row versions: above Lo, up to Hi.
+type Versions struct{ Lo, Hi int64 }
+
+// Within reports whether a version is in one of the ranges, which are in order.
+func Within(ranges []Versions, version int64) bool {
+	i, _ := slices.BinarySearchFunc(ranges, version, func(r Versions, v int64) int { return cmp.Compare(r.Hi, v) })
+	return i < len(ranges) && version > ranges[i].Lo
 }
 
 // HeldRow is one row of a sink.
@@ -50,4 +63,8 @@ type Held struct {
 	After      []string
 	MaxVersion int64            // of all rows visited
 	Batches    map[string]int64 // rows of each batch asked for that is there
+	// Filled are rows whose versions are in HeldQuery.Gaps, and that are of no
+	// batch asked for: of the parts after AfterPart, or of the whole table where
+	// parts are not kept apart.
+	Filled int64
 }

@@ -41,6 +41,21 @@ const (
 	RemovePrivilege Action = "remove_privilege"
 )
 
+// Words for what is done to a person, on every instance: no connector declares
+// them, they are made of what connectors declare.
+const (
+	ContainUser Action = "contain_user"
+	ReleaseUser Action = "release_user"
+)
+
+// BundleWords explains the words for what is done to a person.
+func BundleWords() []ActionWord {
+	return []ActionWord{
+		{ContainUser, "every account of a person, found by a verified e-mail address, is suspended and signed out, and its consents and tokens are void"},
+		{ReleaseUser, "what a contain_user did is undone, as far as it can be"},
+	}
+}
+
 // ActionWord explains a word of the vocabulary.
 type ActionWord struct {
 	Action Action
@@ -108,6 +123,7 @@ const (
 	TargetFile       TargetKind = "file"
 	TargetBucket     TargetKind = "bucket"
 	TargetRepository TargetKind = "repository"
+	TargetPerson     TargetKind = "person" // of contain_user and release_user alone: an e-mail address
 )
 
 // ActionParam declares a parameter. None may be a secret: passwords and keys
@@ -121,6 +137,10 @@ type ActionParam struct {
 	Pattern  string   // regular expression that the whole value matches; needed without Enum
 	Max      int      // bytes; 0: 1 KiB
 }
+
+// ParamReapply is the parameter that every action takes, and no connector sees:
+// "yes" has an effect that somebody reverts within the watch time planned anew.
+const ParamReapply = "reapply"
 
 // ActionRequest is one action on one target. ActionInfo.Check has passed it.
 type ActionRequest struct {
@@ -262,6 +282,21 @@ type Governor interface {
 	Undo(ctx context.Context, e Effect) (*Plan, error)
 }
 
+// Finder is a Governor that knows the accounts of people.
+type Finder interface {
+	// FindAccounts returns the accounts with an e-mail address, which is lower-case
+	// ASCII. Errors are those of any request; to find none is none.
+	FindAccounts(ctx context.Context, email string) ([]Found, error)
+}
+
+// Found is an account that has an e-mail address.
+type Found struct {
+	ID string // accounts.account_id
+	// Verified: the vendor, or who administers the organization, has made sure
+	// that the address is the account's. What a person may have typed is not.
+	Verified bool
+}
+
 // Action returns the declaration of an action, or nil.
 func (c *Connector) Action(a Action) *ActionInfo {
 	i := slices.IndexFunc(c.Actions, func(i ActionInfo) bool { return i.Action == a })
@@ -360,7 +395,7 @@ func (i *ActionInfo) Validate() error {
 		}
 	}
 	for n, p := range i.Params {
-		if _, err := regexp.Compile(p.Pattern); err != nil || !validParamName.MatchString(p.Name) || p.Doc == "" || len(p.Enum) == 0 && p.Pattern == "" {
+		if _, err := regexp.Compile(p.Pattern); err != nil || !validParamName.MatchString(p.Name) || p.Name == ParamReapply || p.Doc == "" || len(p.Enum) == 0 && p.Pattern == "" {
 			return fmt.Errorf("%s: parameter %s: want a name, a doc, and values or an expression", i.Action, p.Name)
 		}
 		if p.Required && p.Default != "" || p.Default != "" && len(p.Enum) > 0 && !slices.Contains(p.Enum, p.Default) {

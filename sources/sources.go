@@ -31,6 +31,7 @@ type Connector struct {
 	Hosts        []Host       // where requests go, for firewalls
 	Limits       []string     // the vendor's limits and gaps an operator should know, a sentence each
 	Actions      []ActionInfo // what it can change at the vendor, in the order of ActionWords; its sessions are then a Governor
+	Notifies     string       // what the vendor tells a hook of, in a sentence; its sessions are then a Listener. "": nothing
 
 	Config func() setting.Struct // the connector's part of an instance's configuration, new, holding the defaults
 	Open   func(ctx context.Context, env Env, cfg setting.Struct) (Session, error)

@@ -1,6 +1,7 @@
 package govern
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -19,8 +20,8 @@ import (
 // State is where in its life an action is.
 type State string
 
-// States. Those from Succeeded on are final, but for Reverted's and what undo
-// makes of them.
+// States. Those from Succeeded on are final, but for what watching, settling and
+// undoing make of them.
 const (
 	Received      State = "received"
 	Planned       State = "planned" // of a dry run: final
@@ -37,7 +38,7 @@ const (
 	Rejected      State = "rejected"
 	Expired       State = "expired"
 	Cancelled     State = "cancelled"
-	Reverted      State = "reverted" // somebody else took the effect back
+	Reverted      State = "reverted" // somebody else took the effect back, within the watch time
 )
 
 // UndoAction is the word that asks to take an action back: its target is the
@@ -53,6 +54,7 @@ type Action struct {
 	Via         string            // "socket", or the control sink's name
 	Principal   string
 	RequestHash string
+	SignedBy    string `json:",omitempty"` // the key that the request was signed with
 	State       State
 	Note        string // why it is there
 	Done        bool   // final
@@ -64,6 +66,8 @@ type Action struct {
 	PlannedAt   time.Time
 	Approvals   []Approval
 	Decisions   int        // that counted: whoever holds an older copy must not write it
+	Heard       []string   // hashes of decisions from the control table: read again, they are passed over
+	Ignored     int        // decisions that did not count
 	Steps       []Progress // as of Plan.Steps, from the start of the execution on
 	Started     time.Time  // of the first write
 	Finished    time.Time  // of the last one
@@ -71,12 +75,23 @@ type Action struct {
 	Conflicts   []string   // hashes of other requests under this id
 	Undoes      string     // the action that this one takes back
 	UndoneBy    string
+	Watch       time.Time // when it is looked at again though it is final; zero: never
+	Doubts      int       // looks in a row that did not show the effect
+	Reapply     bool      // asked for: what is reverted is planned anew
+	Reapplies   string    // the action whose reverted effect this one is to give back
+	Round       int       // how often, with this one, that is
+
+	Parts      []string       // of a bundle that has begun: the actions it is made of
+	Bundle     string         // of a part: the bundle
+	BundleWord sources.Action // and its action
+	Part       int            // and its place there
 }
 
 // Approval is a decision that counts.
 type Approval struct {
 	Principal, PlanHash string
 	At                  time.Time
+	Reason, Signature   string `json:",omitempty"` // what is signed, beside the hashes
 }
 
 // Phase is how far a step is.
@@ -123,8 +138,14 @@ func RequestHash(row schemas.ActionRow, via string) string {
 	if row.DryRun.Known {
 		dry = strconv.FormatBool(row.DryRun.Value)
 	}
-	return sum("weir action request 1", row.ID, row.Instance, row.Action, row.TargetKind, row.TargetID, row.Params, row.Reason, row.ChangeRef,
-		row.RequestedBy, strconv.FormatInt(int64(row.NotBefore), 10), strconv.FormatInt(int64(row.NotAfter), 10), dry, row.DBUser, via)
+	parts := []string{
+		"weir action request 1", row.ID, row.Instance, row.Action, row.TargetKind, row.TargetID, row.Params, row.Reason, row.ChangeRef,
+		row.RequestedBy, strconv.FormatInt(int64(row.NotBefore), 10), strconv.FormatInt(int64(row.NotAfter), 10), dry, row.DBUser, via,
+	}
+	if row.Signature != "" {
+		parts = append(parts, row.Signature)
+	}
+	return sum(parts...)
 }
 
 // PlanHash is what a plan is approved by: what is done to what, in which state.
@@ -143,6 +164,23 @@ func PlanHash(p *sources.Plan) string {
 	return sum(parts...)
 }
 
+// moved reports whether a plan is another than the one that was approved. Of a
+// part of a bundle, what the parts before it do may have changed the state
+// before, and made steps needless: what is left must have been approved.
+func moved(a *Action, p *sources.Plan) bool {
+	if a.Bundle == "" {
+		return PlanHash(p) != a.PlanHash
+	}
+	approved := a.Plan
+	return p.NoUndo != approved.NoUndo && p.NoUndo != "" ||
+		slices.ContainsFunc(p.Steps, func(s sources.Step) bool {
+			return !slices.ContainsFunc(approved.Steps, func(o sources.Step) bool { return o.Name == s.Name && bytes.Equal(o.Args, s.Args) })
+		}) ||
+		slices.ContainsFunc(p.Also, func(s sources.Subject) bool {
+			return !slices.ContainsFunc(approved.Also, func(o sources.Subject) bool { return o.Kind == s.Kind && o.ID == s.ID })
+		})
+}
+
 // record is how the state keeps an action.
 func (a *Action) record() (pipeline.ActionRecord, error) {
 	data, err := json.Marshal(a)
@@ -155,7 +193,7 @@ func (a *Action) record() (pipeline.ActionRecord, error) {
 	}
 	return pipeline.ActionRecord{
 		ID: a.Row.ID, Instance: a.Row.Instance, Action: a.Row.Action, Kind: kind, Target: target, Principal: a.Principal, State: string(a.State),
-		Open: !a.Done, Due: a.Due, Received: received(a), Started: a.Started, Data: data,
+		Open: !a.Done, Due: a.Due, Received: received(a), Started: a.Started, Watch: a.Watch, Data: data,
 	}, nil
 }
 

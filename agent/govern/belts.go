@@ -99,6 +99,9 @@ func (r *Runner) gate(ctx context.Context, a *Action) (wait time.Duration, why s
 		if o.Row.ID == a.Row.ID || o.Done || dry(o) {
 			continue
 		}
+		if a.Bundle != "" && o.Bundle == a.Bundle && o.Part < a.Part {
+			return firstWait, fmt.Sprintf("waits for %s, the part before", o.Row.ID), nil
+		}
 		if len(o.Steps) > 0 || opposite(o, a) && earlier(o, a) {
 			return coolest, fmt.Sprintf("waits for %s on the same target, which is %s", o.Row.ID, o.State), nil
 		}
@@ -123,30 +126,25 @@ func opposite(o, a *Action) bool {
 	return (o.Undoes != "") != (a.Undoes != "") || opposites[o.Request.Action] == a.Request.Action || opposites[a.Request.Action] == o.Request.Action
 }
 
-const (
-	hour = time.Hour
-	day  = 24 * time.Hour
-)
-
 // caps counts what has taken effect against what may.
 func (r *Runner) caps(ctx context.Context, a *Action, inst *configs.Instance, now time.Time) (time.Duration, string, error) {
+	n, err := r.o.Store.ActionsStarted(ctx, inst.Name, a.Principal, now)
+	if err != nil {
+		return 0, "", err
+	}
 	for _, c := range []struct {
-		instance, principal string
-		span                time.Duration
-		most                int
-		name                string
+		started int64
+		most    int
+		name    string
+		span    string
 	}{
-		{inst.Name, "", hour, inst.Governance.MaxPerHour, "instances." + inst.Name + ".governance.max_per_hour"},
-		{inst.Name, "", day, inst.Governance.MaxPerDay, "instances." + inst.Name + ".governance.max_per_day"},
-		{"", a.Principal, hour, r.config.MaxPerRequester, "governance.max_per_requester"},
-		{"", "", hour, r.config.MaxPerHour, "governance.max_per_hour"},
-		{"", "", day, r.config.MaxPerDay, "governance.max_per_day"},
+		{n.InstanceHour, inst.Governance.MaxPerHour, "instances." + inst.Name + ".governance.max_per_hour", "an hour"},
+		{n.InstanceDay, inst.Governance.MaxPerDay, "instances." + inst.Name + ".governance.max_per_day", "a day"},
+		{n.PrincipalHour, r.config.MaxPerRequester, "governance.max_per_requester", "an hour"},
+		{n.Hour, r.config.MaxPerHour, "governance.max_per_hour", "an hour"},
+		{n.Day, r.config.MaxPerDay, "governance.max_per_day", "a day"},
 	} {
-		n, _, err := r.o.Store.ActionsStarted(ctx, c.instance, c.principal, now.Add(-c.span))
-		if err != nil {
-			return 0, "", err
-		}
-		if n >= int64(c.most) {
+		if c.started >= int64(c.most) {
 			return time.Minute, fmt.Sprintf("%s is reached: %d within %s", c.name, c.most, c.span), nil
 		}
 	}
@@ -169,7 +167,7 @@ func (r *Runner) share(ctx context.Context, inst *configs.Instance, now time.Tim
 	if accounts == 0 {
 		return time.Minute, "how many accounts there are is not known before the first scan: governance.max_share cannot be judged", nil
 	}
-	_, acted, err := r.o.Store.ActionsStarted(ctx, inst.Name, "", now.Add(-day))
+	acted, err := r.o.Store.AccountsActedOn(ctx, inst.Name, now.Add(-24*time.Hour))
 	if err != nil {
 		return 0, "", err
 	}

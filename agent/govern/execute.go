@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"weir/configs"
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/pipeline"
 	"weir/sources"
@@ -25,8 +27,9 @@ const (
 	coolest     = 15 * time.Second // between looks at something that waits
 )
 
-// advance takes an action as far as it goes now. Only one runs per instance at
-// a time. Its error is of the state, not of the action.
+// advance takes an action as far as it goes now. Of those on one target, and on
+// administrators of an instance, one runs at a time. Its error is of the state,
+// not of the action.
 func (r *Runner) advance(ctx context.Context, id string) error {
 	for {
 		a, ok, err := r.locked(ctx, id)
@@ -40,9 +43,17 @@ func (r *Runner) advance(ctx context.Context, id string) error {
 		case Awaiting:
 			err = r.expire(ctx, a)
 		case Approved:
-			again, err = r.begin(ctx, a)
+			if ofPerson(a.Request.Action) {
+				again, err = r.beginBundle(ctx, a)
+			} else {
+				again, err = r.begin(ctx, a)
+			}
 		case Executing, PendingVendor, Unsure:
-			again, err = r.execute(ctx, a)
+			if ofPerson(a.Request.Action) {
+				err = r.gather(ctx, a)
+			} else {
+				again, err = r.execute(ctx, a)
+			}
 		case Succeeded:
 			err = r.verify(ctx, a)
 		default:
@@ -80,7 +91,7 @@ func (r *Runner) current(ctx context.Context, a *Action) (bool, error) {
 	if err != nil || !ok || now.Decisions != a.Decisions {
 		return false, err
 	}
-	a.Conflicts = now.Conflicts
+	a.Conflicts, a.Heard, a.Ignored = now.Conflicts, now.Heard, now.Ignored
 	return true, nil
 }
 
@@ -124,6 +135,7 @@ func backoff(fails int) time.Duration {
 // end closes an action.
 func (r *Runner) end(ctx context.Context, a *Action, s State, why string) error {
 	a.State, a.Note, a.Done = s, why, true
+	r.watchFrom(a)
 	_, err := r.save(ctx, a, event{Event: string(s), Detail: why})
 	return err
 }
@@ -171,13 +183,12 @@ func (r *Runner) plan(ctx context.Context, a *Action) (bool, error) {
 
 // planned takes over a plan, and asks for the approvals it needs.
 func (r *Runner) planned(ctx context.Context, a *Action, plan *sources.Plan, why string) (bool, error) {
-	inst := r.instance(a.Row.Instance)
 	a.Plan, a.PlanHash, a.PlannedAt, a.Fails = plan, PlanHash(plan), r.o.Clock.Now(), 0
 	a.Privileged = privileged(plan)
 	a.Due, a.Note = r.o.Clock.Now(), ""
 	switch {
-	case inst.Governance.DryRun || dry(a):
-		a.State, a.Done, a.Note = Planned, true, "a dry run: nothing is written"
+	case r.dryRun(a):
+		a.State, a.Done, a.Note = Planned, true, dryNote
 	case r.missing(a) > 0:
 		a.State = Awaiting
 		a.Note = fmt.Sprintf("%d approvals are needed", r.missing(a))
@@ -192,20 +203,28 @@ func (r *Runner) planned(ctx context.Context, a *Action, plan *sources.Plan, why
 // makePlan asks the vendor for a plan and applies the belts to it. What they
 // refuse is of class Permanent or BadData.
 func (r *Runner) makePlan(ctx context.Context, a *Action) (*sources.Plan, error) {
-	inst, _ := r.declared(a)
-	if inst == nil {
-		return nil, fault.New(fault.Permanent, "the configuration has %s no more, or its connector the action", a.Row.Instance)
+	if ofPerson(a.Request.Action) {
+		plan, _, err := r.makeBundle(ctx, a)
+		return plan, err
 	}
-	if !slices.Contains(inst.Governance.Allow, string(a.Request.Action)) {
-		return nil, fault.New(fault.Permanent, "%s is not allowed on %s any more", a.Request.Action, inst.Name)
+	if why := r.forbidden(a); why != "" {
+		return nil, fault.New(fault.Permanent, "%s", why)
 	}
 	ctx, cancel := r.limited(ctx)
 	defer cancel()
-	s, err := r.o.Open(ctx, inst.Name)
+	s, err := r.o.Open(ctx, a.Row.Instance)
 	if err != nil {
 		return nil, err
 	}
-	var plan *sources.Plan
+	plan, err := r.read(ctx, s, a)
+	if err != nil {
+		return nil, err
+	}
+	return plan, r.guard(ctx, s, r.instance(a.Row.Instance), plan)
+}
+
+// read has the vendor's part of a plan made.
+func (r *Runner) read(ctx context.Context, s Session, a *Action) (plan *sources.Plan, err error) {
 	if a.Undoes == "" {
 		plan, err = s.Plan(ctx, a.Request)
 	} else {
@@ -213,23 +232,52 @@ func (r *Runner) makePlan(ctx context.Context, a *Action) (*sources.Plan, error)
 		if e != nil || !ok {
 			return nil, orError(e, fault.New(fault.Permanent, "action %s is gone from the state", a.Undoes))
 		}
+		if of.State == Undone && of.UndoneBy != a.Row.ID {
+			return nil, fault.New(fault.Permanent, "action %s has been undone by %s", a.Undoes, of.UndoneBy)
+		}
 		plan, err = s.Undo(ctx, of.effect())
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = plan.Validate(a.Request)
 	}
-	if err := plan.Validate(a.Request); err != nil {
-		return nil, err
-	}
+	return plan, err
+}
+
+// guard returns why a plan must not be carried out on whom it hits.
+func (r *Runner) guard(ctx context.Context, s Session, inst *configs.Instance, plan *sources.Plan) error {
 	self, err := s.Identity(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking who Weir is: %w", err)
+		return fmt.Errorf("asking who Weir is: %w", err)
 	}
 	if why := protected(plan, self, inst.Governance.Protect); why != "" {
-		return nil, fault.New(fault.BadData, "protected: %s", why)
+		return fault.New(fault.BadData, "protected: %s", why)
 	}
-	return plan, nil
+	return nil
 }
+
+// forbidden says why the configuration does not let an action be carried out;
+// "" it does.
+func (r *Runner) forbidden(a *Action) string {
+	inst, _ := r.declared(a)
+	switch {
+	case inst == nil:
+		return fmt.Sprintf("the configuration has %s no more, or its connector the action", a.Row.Instance)
+	case !slices.Contains(inst.Governance.Allow, string(a.Request.Action)):
+		return fmt.Sprintf("%s is not allowed on %s any more", a.Request.Action, inst.Name)
+	}
+	if _, err := r.signature(a); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// dryRun reports whether an action is only to be planned.
+func (r *Runner) dryRun(a *Action) bool {
+	inst := r.instance(a.Row.Instance)
+	return dry(a) || inst != nil && inst.Governance.DryRun
+}
+
+const dryNote = "a dry run: nothing is written"
 
 // limited bounds a call of a session.
 func (r *Runner) limited(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -248,7 +296,7 @@ func (r *Runner) begin(ctx context.Context, a *Action) (bool, error) {
 	if why := r.tooOld(a, now); why != nil {
 		return false, r.end(ctx, a, Expired, why.Error())
 	}
-	if why := r.Paused(); why != "" {
+	if why := r.PausedOn(a.Row.Instance); why != "" {
 		return false, r.wait(ctx, a, coolest, "governance is paused: "+why)
 	}
 	wait, why, err := r.gate(ctx, a)
@@ -274,7 +322,10 @@ func (r *Runner) begin(ctx context.Context, a *Action) (bool, error) {
 	if err != nil {
 		return false, r.failed(ctx, a, "planning again", err)
 	}
-	if hash := PlanHash(plan); hash != a.PlanHash || privileged(plan) && !a.Privileged {
+	if r.dryRun(a) { // it has been switched on since
+		return false, r.end(ctx, a, Planned, dryNote)
+	}
+	if moved(a, plan) || privileged(plan) && !a.Privileged {
 		a.Approvals = nil
 		return r.planned(ctx, a, plan, "the target has changed since it was planned: approvals have lapsed")
 	}
@@ -300,8 +351,11 @@ func (r *Runner) start(ctx context.Context, a *Action) (wait time.Duration, why 
 	if ok, err := r.current(ctx, a); err != nil || !ok {
 		return 0, "", false, err
 	}
-	if why := r.pausedNow(); why != "" {
+	if why := r.pausedOn(a.Row.Instance); why != "" {
 		return coolest, "governance is paused: " + why, false, nil
+	}
+	if why := r.forbidden(a); why != "" || r.dryRun(a) {
+		return firstWait, "the configuration has changed", false, nil // the next look ends it
 	}
 	if wait, why, err := r.gate(ctx, a); err != nil || why != "" {
 		return wait, why, false, err
@@ -360,7 +414,7 @@ func (r *Runner) stop(ctx context.Context, a *Action, why string) error {
 
 // do begins a step: first in the state, then at the vendor.
 func (r *Runner) do(ctx context.Context, a *Action, i int) (bool, error) {
-	if why := r.Paused(); why != "" {
+	if why := r.PausedOn(a.Row.Instance); why != "" {
 		return false, r.wait(ctx, a, coolest, "governance is paused: "+why)
 	}
 	if why := r.tooOld(a, r.o.Clock.Now()); why != nil {
@@ -368,6 +422,13 @@ func (r *Runner) do(ctx context.Context, a *Action, i int) (bool, error) {
 			return false, r.stop(ctx, a, "not gone on with: "+why.Error())
 		}
 		return false, r.end(ctx, a, Expired, why.Error())
+	}
+	why := r.forbidden(a)
+	if why == "" && r.dryRun(a) {
+		why = "dry_run has been switched on"
+	}
+	if why != "" {
+		return false, r.stop(ctx, a, "not gone on with: "+why)
 	}
 	s, err := r.o.Open(ctx, a.Row.Instance)
 	if err != nil {
@@ -379,9 +440,15 @@ func (r *Runner) do(ctx context.Context, a *Action, i int) (bool, error) {
 	if ok, err := r.save(ctx, a, event{Event: "step_begun", Step: step.Name, Detail: step.Doc}); err != nil || !ok {
 		return false, err
 	}
+	if err := failpoint.Hit(failpoint.StepSend); err != nil {
+		return false, err
+	}
 	limited, cancel := r.limited(ctx)
 	receipt, err := s.Do(limited, step)
 	cancel()
+	if err := failpoint.Hit(failpoint.StepSent); err != nil {
+		return false, err
+	}
 	if ctx.Err() != nil && err != nil {
 		return false, nil // the next start asks what became of it
 	}
@@ -539,7 +606,13 @@ func (r *Runner) verify(ctx context.Context, a *Action) error {
 	if len(missing) > 0 {
 		return r.stop(ctx, a, fmt.Sprintf("the vendor accepted %v, and %s later does not show it", missing, now.Sub(a.Finished).Round(time.Second)))
 	}
-	if err := r.end(ctx, a, Verified, ""); err != nil || a.Undoes == "" {
+	return r.verified(ctx, a, "")
+}
+
+// verified ends an action whose effect the vendor shows; one that undoes
+// another ends that, too.
+func (r *Runner) verified(ctx context.Context, a *Action, why string) error {
+	if err := r.end(ctx, a, Verified, why); err != nil || a.Undoes == "" {
 		return err
 	}
 	r.mu.Lock()
@@ -548,7 +621,7 @@ func (r *Runner) verify(ctx context.Context, a *Action) error {
 	if err != nil || !ok {
 		return err
 	}
-	of.State, of.Done, of.UndoneBy, of.Note = Undone, true, a.Row.ID, "undone by "+a.Row.ID
+	of.State, of.Done, of.UndoneBy, of.Note, of.Watch = Undone, true, a.Row.ID, "undone by "+a.Row.ID, time.Time{}
 	return r.commit(ctx, of, event{Event: "undone", Detail: of.Note})
 }
 

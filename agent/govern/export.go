@@ -41,7 +41,10 @@ type exported struct {
 	Hash        string      `json:"hash"`
 }
 
-const maxExportLine = 8 << 20
+const (
+	maxExportLine  = 8 << 20
+	clickHouseTime = "2006-01-02 15:04:05.000"
+)
 
 // AuditExport verifies rows of one chain, one JSON object a line, in the order
 // of seq. It returns how many there are, their chain, and the last one's hash.
@@ -63,7 +66,7 @@ func AuditExport(in io.Reader) (n int64, chain, head string, err error) {
 		}
 		at, err := parseTime(x.At)
 		if err != nil {
-			return n, chain, head, fmt.Errorf("line %d: %w", n+1, err)
+			return n, chain, head, fmt.Errorf("line %d: at: %w", n+1, err)
 		}
 		row := schemas.ActionLogRow{
 			Chain: x.Chain, Seq: seq, At: at, ActionID: x.ActionID, Event: x.Event, State: x.State, Detail: x.Detail, Action: x.Action,
@@ -88,13 +91,12 @@ func AuditExport(in io.Reader) (n int64, chain, head string, err error) {
 	return n, chain, head, lines.Err()
 }
 
-// parseTime reads a time with milliseconds in UTC, as ClickHouse or RFC 3339
-// writes it.
+// parseTime reads a time in UTC, as ClickHouse or RFC 3339 writes it.
 func parseTime(s string) (schemas.Time, error) {
-	for _, layout := range []string{"2006-01-02 15:04:05.000", time.RFC3339Nano} {
+	for _, layout := range []string{clickHouseTime, time.DateTime, time.RFC3339Nano} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return schemas.Time(t.UnixMilli()), nil
 		}
 	}
-	return 0, fmt.Errorf("at: %q is no time", s)
+	return 0, fmt.Errorf("%q is no time: want %s in UTC, or RFC 3339", s, clickHouseTime)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 // vendor pretends to be one: accounts with a status, written in two steps.
 type vendor struct {
 	sources.Session
+	mu      sync.Mutex // over the maps
 	clock   clockwork.Clock
 	status  map[string]string // by account
 	subject sources.Subject   // beside kind and id
@@ -34,6 +36,13 @@ type vendor struct {
 	check   func(step string) (sources.Outcome, error)                     // scripted; nil: the truth
 	crash   func()                                                         // called within Do, after the effect
 	planErr error
+	judge   func(*sources.Plan)        // changes a plan
+	meet    func(args)                 // called within Do, before the effect
+	people  map[string][]sources.Found // by address
+}
+
+func (v *vendor) FindAccounts(_ context.Context, email string) ([]sources.Found, error) {
+	return v.people[email], nil
 }
 
 type args struct{ ID, To string }
@@ -44,12 +53,17 @@ func (v *vendor) plan(r sources.ActionRequest, to string) (*sources.Plan, error)
 	if v.planErr != nil {
 		return nil, v.planErr
 	}
+	v.mu.Lock()
 	was, ok := v.status[r.Target]
+	v.mu.Unlock()
 	if !ok {
 		return nil, fault.New(fault.BadData, "no such account")
 	}
 	p := &sources.Plan{Target: v.subject, Before: []byte(`{"status":` + strconv.Quote(was) + `}`)}
 	p.Target.Kind, p.Target.ID = r.Kind, r.Target
+	if v.judge != nil {
+		v.judge(p)
+	}
 	if was == to {
 		return p, nil
 	}
@@ -60,6 +74,13 @@ func (v *vendor) plan(r sources.ActionRequest, to string) (*sources.Plan, error)
 }
 
 func (v *vendor) Plan(_ context.Context, r sources.ActionRequest) (*sources.Plan, error) {
+	if r.Action == sources.SignOutUser {
+		p := &sources.Plan{Target: v.subject, Before: []byte(`{"status":` + strconv.Quote(v.status[r.Target]) + `}`), NoUndo: "sessions are gone"}
+		p.Target.Kind, p.Target.ID = r.Kind, r.Target
+		a, _ := json.Marshal(args{r.Target, "out"})
+		p.Diff, p.Steps = []sources.Change{{What: "sessions", After: "ended"}}, []sources.Step{{Name: "signout", Doc: "ends sessions", Args: a}}
+		return p, nil
+	}
 	return v.plan(r, map[sources.Action]string{sources.SuspendUser: "suspended", sources.UnsuspendUser: "active"}[r.Action])
 }
 
@@ -76,13 +97,18 @@ func (v *vendor) Do(_ context.Context, s sources.Step) (sources.Receipt, error) 
 	if err := json.Unmarshal(s.Args, &a); err != nil {
 		return sources.Receipt{}, err
 	}
+	if v.meet != nil {
+		v.meet(a)
+	}
 	effect, rc, err := true, sources.Receipt{Ref: "r1"}, error(nil)
 	if v.do != nil {
 		effect, rc, err = v.do(s.Name)
 	}
 	if effect {
+		v.mu.Lock()
+		defer v.mu.Unlock()
 		v.writes[s.Name+" "+a.ID]++
-		v.shown[s.Name+a.To] = v.clock.Now().Add(v.delay)
+		v.shown[s.Name+a.ID+a.To] = v.clock.Now().Add(v.delay)
 		if s.Name == "whole" {
 			v.status[a.ID] = a.To
 		}
@@ -101,7 +127,9 @@ func (v *vendor) Check(_ context.Context, s sources.Step, _ sources.Receipt) (so
 	if err := json.Unmarshal(s.Args, &a); err != nil {
 		return sources.Unknown, err
 	}
-	if at, ok := v.shown[s.Name+a.To]; ok && !v.clock.Now().Before(at) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if at, ok := v.shown[s.Name+a.ID+a.To]; ok && !v.clock.Now().Before(at) {
 		return sources.Done, nil
 	}
 	return sources.NotDone, nil
@@ -116,6 +144,10 @@ var connector = &sources.Connector{
 		},
 		{
 			Action: sources.UnsuspendUser, Doc: "wakes", Scopes: []string{"all"},
+			Targets: []sources.ActionTarget{{Kind: sources.TargetAccount, ID: `u[0-9]+`, Doc: "an account's id"}},
+		},
+		{
+			Action: sources.SignOutUser, Doc: "signs out", Scopes: []string{"all"}, NoUndo: "sessions are gone",
 			Targets: []sources.ActionTarget{{Kind: sources.TargetAccount, ID: `u[0-9]+`, Doc: "an account's id"}},
 		},
 		{
@@ -151,7 +183,7 @@ func newBench(t *testing.T, change ...func(*configs.Config)) *bench {
 		},
 		config: &configs.Config{
 			Governance: configs.Governance{
-				Poll: time.Second, MaxAge: 24 * time.Hour, MaxPerHour: 50, MaxPerDay: 200, MaxPerRequester: 20, MaxPending: 10,
+				Poll: time.Second, MaxAge: 24 * time.Hour, MaxPerHour: 50, MaxPerDay: 200, MaxPerRequester: 20, MaxPending: 10, Keep: 90 * 24 * time.Hour,
 				Principals: []configs.Principal{
 					{Name: "alice", UID: "1", DBUser: "alice", May: []string{"request", "approve"}},
 					{Name: "bob", UID: "2", DBUser: "bob", May: []string{"approve"}},

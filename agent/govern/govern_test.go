@@ -1,12 +1,16 @@
 package govern_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -335,6 +339,124 @@ func TestPauseKillSwitchAndRestore(t *testing.T) {
 	require.Empty(t, b.vendor.writes)
 	_, err = govern.Audit(t.Context(), b.state, b.config.Governance.Anchors)
 	require.ErrorContains(t, err, "cut short, restored or changed")
+}
+
+// A line of an anchor that a crash cut short, or left as zeros, is passed over,
+// and the next one is whole. Anything else that is no anchor is an alarm.
+func TestTornAnchor(t *testing.T) {
+	t.Parallel()
+	for name, tail := range map[string]string{"nothing": "", "cut": `{"at":"2026-03-04T12:0`, "brace": "{", "zeros": `{"at":"2026` + "\x00\x00\x00", "all zeros": "\x00\x00"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "anchor")
+			b := newBench(t, func(c *configs.Config) { c.Governance.Anchors = []string{file} })
+			anchored, stop := context.WithCancel(t.Context())
+			stop()
+			b.runner.Run(anchored) // on ending, the head is written
+			whole, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(file, append(whole, tail...), 0o600))
+			b.reopen()
+			require.Empty(t, b.runner.Paused())
+			b.submit(1)
+			require.Equal(t, govern.Verified, b.settle("a1").State)
+			b.runner.Run(anchored)
+			b.audited("a1")
+			b.reopen()
+			require.Empty(t, b.runner.Paused())
+			now, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.Contains(t, string(now), string(whole)+tail) // only appended
+			require.Equal(t, 2, strings.Count(string(now), "}\n"))
+
+			require.NoError(t, os.WriteFile(file, append(now, "no anchor\n"...), 0o600))
+			b.reopen()
+			require.Contains(t, b.runner.Paused(), "is none")
+		})
+	}
+}
+
+// What was approved is not carried out when the configuration forbids it
+// meanwhile, and not gone on with.
+func TestSwitchedOffMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]func(*configs.Governed){
+		"dry run":     func(g *configs.Governed) { g.DryRun = true },
+		"not allowed": func(g *configs.Governed) { g.Allow = []string{"revoke_key"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(c *configs.Config) { c.Instances[0].Governance.Approvals = 1 })
+			b.submit(1)
+			b.submit(1, func(r *schemas.ActionRow) { r.ID, r.TargetID = "a2", "u2" })
+			b.tick()
+			require.NoError(t, b.approve(2, "a2"))
+			g := &b.config.Instances[0].Governance
+			was := *g
+			off(g)
+			a := b.settle("a2")
+			require.Contains(t, []govern.State{govern.Planned, govern.Failed}, a.State, a.Note)
+			require.Empty(t, b.vendor.writes)
+
+			*g = was
+			require.NoError(t, b.approve(2, "a1"))
+			b.vendor.crash = func() { off(g) } // between the steps
+			a = b.settle("a1")
+			require.Equal(t, govern.Partial, a.State, a.Note)
+			require.Equal(t, map[string]int{"half u1": 1}, b.vendor.writes)
+		})
+	}
+}
+
+// What has been undone, and undoing itself, cannot be undone: the answer says so.
+func TestUndoOfUndo(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.submit(1)
+	b.settle("a1")
+	undo := func(id, of string) *govern.Action {
+		b.clock.Advance(time.Hour)
+		return b.submit(1, func(r *schemas.ActionRow) { r.ID, r.Action, r.TargetKind, r.TargetID = id, "undo", "action", of })
+	}
+	undo("undo1", "a1")
+	undo("undo2", "a1") // before undo1 has begun
+	require.Equal(t, govern.Verified, b.settle("undo1").State)
+	a := b.settle("undo2")
+	require.Equal(t, govern.Failed, a.State)
+	require.Contains(t, a.Note, "has been undone by undo1")
+	require.Contains(t, undo("undo3", "a1").Note, "has been undone by undo1")
+	require.Contains(t, undo("undo4", "undo1").Note, "undoes a1, and cannot be undone itself")
+	require.Equal(t, map[string]int{"half u1": 2, "whole u1": 2}, b.vendor.writes)
+}
+
+// What a vendor, or whoever names things there, wrote reaches the log without
+// characters that a reader cannot see.
+func TestTextsOfOthers(t *testing.T) {
+	t.Parallel()
+	const evil = "A\x1b[31mn\u202en\u200b\u2028\u009b2J\U000e0041\n"
+	b := newBench(t)
+	b.vendor.subject.Name = evil
+	b.vendor.status["u1"] = evil
+	b.vendor.do = func(string) (bool, sources.Receipt, error) {
+		return false, sources.Receipt{Ref: evil}, fault.New(fault.Forbidden, "%s", evil)
+	}
+	b.submit(1, func(r *schemas.ActionRow) { r.Reason = evil })
+	b.settle("a1")
+	entries, err := b.state.ActionEntries(t.Context(), "a1", 1, 1000)
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, e := range entries {
+		var row schemas.ActionLogRow
+		require.NoError(t, json.Unmarshal(e.Data, &row))
+		for _, s := range append([]string{row.Detail, row.TargetName, row.Ref, row.Reason, row.Step}, row.Diff...) {
+			require.NotContains(t, s, "\x1b")
+			for _, c := range s {
+				require.False(t, unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl), "%q", s)
+			}
+		}
+	}
+	require.Equal(t, "A [31mnn  2J ", govern.Plain(evil))
+	b.audited("a1")
 }
 
 func TestOpposites(t *testing.T) {

@@ -2,16 +2,13 @@ package govern
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
 	"weir/configs"
 	"weir/internal/fault"
-	"weir/pipeline"
 	"weir/schemas"
-	"weir/sinks"
 	"weir/sources"
 )
 
@@ -80,6 +77,9 @@ func (r *Runner) Submit(ctx context.Context, row schemas.ActionRow, by Caller) (
 		}
 		return known, r.conflict(ctx, known, hash, by)
 	}
+	if dropped, err := r.o.Store.ActionDropped(ctx, row.ID); err != nil || dropped {
+		return nil, orError(err, errDropped)
+	}
 	a := &Action{Row: row, Via: by.Via, Principal: by.Principal, RequestHash: hash, State: Received, Due: r.o.Clock.Now()}
 	if by.Principal == "" {
 		a.Principal = by.DBUser // for the record; it may do nothing
@@ -92,8 +92,10 @@ func (r *Runner) Submit(ctx context.Context, row schemas.ActionRow, by Caller) (
 		a.State, a.Note, a.Done = Rejected, why.Error(), true
 		return a, r.commit(ctx, a, event{Event: "rejected", Detail: a.Note})
 	}
-	return a, r.commit(ctx, a, event{Event: "received"})
+	return a, r.commit(ctx, a, event{Event: "received", Detail: signedBy(a.SignedBy)})
 }
+
+var errDropped = fault.New(fault.BadData, "the id is of an action that has been carried out or refused long ago: take another")
 
 func orError(err, otherwise error) error {
 	if err != nil {
@@ -117,7 +119,7 @@ func validID(id string) bool {
 
 // clip bounds what is kept of a request that is no good.
 func clip(row *schemas.ActionRow) {
-	for _, s := range []*string{&row.Instance, &row.Action, &row.TargetKind, &row.TargetID, &row.Params, &row.Reason, &row.ChangeRef, &row.RequestedBy, &row.DBUser} {
+	for _, s := range []*string{&row.Instance, &row.Action, &row.TargetKind, &row.TargetID, &row.Params, &row.Reason, &row.ChangeRef, &row.RequestedBy, &row.DBUser, &row.Signature} {
 		if len(*s) > maxText {
 			*s = (*s)[:maxText] + "..."
 		}
@@ -148,27 +150,39 @@ func (r *Runner) accept(ctx context.Context, a *Action, by Caller) error {
 			return bad("%s: longer than %d bytes", name, maxParams)
 		}
 	}
-	inst := r.instance(row.Instance)
-	if inst == nil {
-		return bad("instance %s: there is none of this name", quoted(row.Instance))
-	}
 	p := r.principal(by.Principal)
 	if p == nil {
 		return bad("%s is no principal of the configuration", quoted(by.DBUser))
 	}
-	if err := r.target(ctx, a, inst); err != nil {
-		return err
+	inst := r.instance(row.Instance)
+	var g configs.Governed
+	var err error
+	switch {
+	case ofPerson(sources.Action(row.Action)):
+		if err := r.person(ctx, a); err != nil {
+			return err
+		}
+		g = r.strictest()
+	case inst == nil:
+		return bad("instance %s: there is none of this name", quoted(row.Instance))
+	default:
+		if err := r.target(ctx, a, inst); err != nil {
+			return err
+		}
+		g = inst.Governance
 	}
 	word := string(a.Request.Action)
 	if !p.Allowed("request", word) {
 		return bad("%s may not request %s", p.Name, word)
 	}
-	g := &inst.Governance
-	if !slices.Contains(g.Allow, word) {
+	if inst != nil && !slices.Contains(g.Allow, word) {
 		return bad("%s is not allowed on %s: instances.%s.governance.allow", word, inst.Name, inst.Name)
 	}
+	if a.SignedBy, err = r.signature(a); err != nil {
+		return err
+	}
 	if g.ChangeRef && row.ChangeRef == "" {
-		return bad("change_ref: %s asks for one", inst.Name)
+		return bad("change_ref: a number of a change is asked for")
 	}
 	now := r.o.Clock.Now()
 	if err := r.tooOld(a, now); err != nil {
@@ -187,6 +201,9 @@ func (r *Runner) accept(ctx context.Context, a *Action, by Caller) error {
 	if pending >= int64(r.config.MaxPending) {
 		return bad("%s has %d open requests, the most there may be", p.Name, pending)
 	}
+	if a.Reapplies != "" {
+		return nil
+	}
 	return r.duplicate(ctx, a, g.CoolDown)
 }
 
@@ -200,9 +217,17 @@ func (r *Runner) target(ctx context.Context, a *Action, inst *configs.Instance) 
 			return err
 		case row.TargetKind != undoKind || row.Params != "":
 			return fault.New(fault.BadData, "undo takes the target_kind %s and no params", undoKind)
-		case !ok || of.Row.Instance != inst.Name || of.Undoes != "":
+		case ok && ofPerson(of.Request.Action):
+			return fault.New(fault.BadData, "action %s is undone by %s", of.Row.ID, sources.ReleaseUser)
+		case !ok || of.Row.Instance != inst.Name:
 			return fault.New(fault.BadData, "target_id %s: no action of %s that can be undone", quoted(row.TargetID), inst.Name)
-		case of.Plan == nil || len(of.effect().Steps) == 0 || of.State == Undone || !of.Done:
+		case of.Undoes != "":
+			return fault.New(fault.BadData, "action %s undoes %s, and cannot be undone itself: ask for the action anew", of.Row.ID, of.Undoes)
+		case of.State == Reverted:
+			return fault.New(fault.BadData, "action %s has been reverted by somebody else: nothing is left to undo", of.Row.ID)
+		case of.State == Undone:
+			return fault.New(fault.BadData, "action %s has been undone by %s", of.Row.ID, of.UndoneBy)
+		case of.Plan == nil || len(of.effect().Steps) == 0 || !of.Done:
 			return fault.New(fault.BadData, "action %s has had no effect that could be undone: it is %s", of.Row.ID, of.State)
 		}
 		info := inst.Connector.Action(of.Request.Action)
@@ -219,6 +244,16 @@ func (r *Runner) target(ctx context.Context, a *Action, inst *configs.Instance) 
 	values, err := params(row.Params)
 	if err != nil {
 		return fault.New(fault.BadData, "%w", err)
+	}
+	if v, ok := values[sources.ParamReapply]; ok {
+		switch {
+		case v != "yes" && v != "no":
+			return fault.New(fault.BadData, "params.%s %s: want yes or no", sources.ParamReapply, quoted(v))
+		case v == "yes" && inst.Governance.Watch == 0:
+			return fault.New(fault.BadData, "params.%s: %s watches nothing: instances.%s.governance.watch", sources.ParamReapply, inst.Name, inst.Name)
+		}
+		a.Reapply = v == "yes"
+		delete(values, sources.ParamReapply)
 	}
 	a.Request = sources.ActionRequest{ID: row.ID, Action: info.Action, Kind: sources.TargetKind(row.TargetKind), Target: row.TargetID, Params: values}
 	return info.Check(&a.Request)
@@ -291,9 +326,18 @@ func (r *Runner) load(ctx context.Context, id string) (*Action, bool, error) {
 	return a, err == nil, err
 }
 
+var errNoAction = fault.New(fault.BadData, "there is no such action")
+
 // Decide takes a decision in. An error of class BadData says why it does not
-// count; it is in the log, too.
+// count; it is in the log, too, when the action is known.
 func (r *Runner) Decide(ctx context.Context, d schemas.ApprovalRow, by Caller) (*Action, error) {
+	return r.decideOnce(ctx, d, by, "")
+}
+
+// decideOnce takes a decision in that is known by a hash, which the action
+// remembers: the next time it is passed over. Of those that do not count it
+// remembers, and tells, some; any more find a state that has not changed.
+func (r *Runner) decideOnce(ctx context.Context, d schemas.ApprovalRow, by Caller, hash string) (*Action, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a, ok, err := r.load(ctx, d.ActionID)
@@ -301,21 +345,46 @@ func (r *Runner) Decide(ctx context.Context, d schemas.ApprovalRow, by Caller) (
 		return nil, err
 	}
 	if !ok {
-		return nil, fault.New(fault.BadData, "there is no action %s", quoted(d.ActionID))
+		return nil, errNoAction
 	}
-	why := r.decide(a, d, by)
+	if hash != "" && slices.Contains(a.Heard, hash) {
+		return a, nil
+	}
+	key, why := r.decide(a, d, by)
+	if hash != "" && (why == nil || a.Ignored < MaxAnswers) {
+		a.Heard = append(a.Heard, hash)
+	}
 	if why != nil {
-		return a, orError(r.commit(ctx, a, event{Event: "decision_ignored", Detail: why.Error(), Reason: d.Reason, by: by}), why)
+		if a.Ignored++; a.Ignored > MaxAnswers {
+			return a, why
+		}
+		e := event{Event: "decision_ignored", Detail: why.Error(), Reason: d.Reason, by: by}
+		if a.Ignored == MaxAnswers {
+			e.Detail += "; more are not told"
+		}
+		return a, orError(r.commit(ctx, a, e), why)
 	}
 	a.Decisions++
-	return a, r.commit(ctx, a, event{Event: map[string]string{"approve": "approval", "reject": "rejected", "cancel": "cancelled"}[d.Decision], Detail: a.Note, Reason: d.Reason, by: by})
+	return a, r.commit(ctx, a, event{Event: map[string]string{"approve": "approval", "reject": "rejected", "cancel": "cancelled"}[d.Decision], Detail: joined(a.Note, signedBy(key)), Reason: d.Reason, by: by})
 }
 
-func (r *Runner) decide(a *Action, d schemas.ApprovalRow, by Caller) error {
-	bad := func(format string, args ...any) error { return fault.New(fault.BadData, format, args...) }
+// joined is two texts, either of which may be empty.
+func joined(a, b string) string {
+	if a != "" && b != "" {
+		a += "; "
+	}
+	return a + b
+}
+
+// decide takes a decision, and returns the key that it is signed with.
+func (r *Runner) decide(a *Action, d schemas.ApprovalRow, by Caller) (key string, err error) {
+	bad := func(format string, args ...any) (string, error) { return "", fault.New(fault.BadData, format, args...) }
 	p := r.principal(by.Principal)
 	if p == nil {
 		return bad("%s is no principal of the configuration", quoted(by.DBUser))
+	}
+	if key, err = verifySignature(p, DecisionText(d), d.Signature, r.demanded(a)); err != nil {
+		return "", err
 	}
 	may := p.Allowed("approve", string(a.Request.Action))
 	if a.Done || len(a.Steps) > 0 {
@@ -327,13 +396,13 @@ func (r *Runner) decide(a *Action, d schemas.ApprovalRow, by Caller) error {
 			return bad("%s may not cancel it: only who asked and those who may approve it", p.Name)
 		}
 		a.State, a.Done, a.Note = Cancelled, true, "cancelled by "+p.Name
-		return nil
+		return key, nil
 	case "reject":
 		if !may {
 			return bad("%s may not approve %s, nor reject it", p.Name, a.Request.Action)
 		}
 		a.State, a.Done, a.Note = Rejected, true, "rejected by "+p.Name
-		return nil
+		return key, nil
 	case "approve":
 	default:
 		return bad("decision %s: want approve, reject or cancel", quoted(d.Decision))
@@ -349,34 +418,53 @@ func (r *Runner) decide(a *Action, d schemas.ApprovalRow, by Caller) error {
 		return bad("the approval is for another request: its hash is %s", a.RequestHash)
 	case d.PlanHash != a.PlanHash:
 		return bad("the approval is for another plan: its hash is now %s", a.PlanHash)
-	case slices.ContainsFunc(a.Approvals, func(o Approval) bool { return o.Principal == p.Name }):
+	case slices.ContainsFunc(a.Approvals, func(o Approval) bool { return o.Principal == p.Name && r.counts(a, o) }):
 		return bad("%s has approved it already", p.Name)
 	}
-	a.Approvals = append(a.Approvals, Approval{p.Name, a.PlanHash, r.o.Clock.Now()})
+	a.Approvals = slices.DeleteFunc(a.Approvals, func(o Approval) bool { return o.Principal == p.Name }) // it has lapsed
+	a.Approvals = append(a.Approvals, Approval{p.Name, a.PlanHash, r.o.Clock.Now(), d.Reason, d.Signature})
 	missing := r.missing(a)
 	if missing > 0 {
 		a.Note = fmt.Sprintf("%d more approvals are needed", missing)
-		return nil
+		return key, nil
 	}
 	a.State, a.Note, a.Due = Approved, "", r.o.Clock.Now()
-	return nil
+	return key, nil
+}
+
+// counts reports whether an approval holds as the configuration is now.
+func (r *Runner) counts(a *Action, o Approval) bool {
+	p := r.principal(o.Principal)
+	if p == nil || o.PlanHash != a.PlanHash || p.Name == a.Principal {
+		return false
+	}
+	if a.Bundle != "" {
+		return p.Allowed("approve", string(a.Request.Action)) || p.Allowed("approve", string(a.BundleWord))
+	}
+	d := schemas.ApprovalRow{ActionID: a.Row.ID, RequestHash: a.RequestHash, PlanHash: o.PlanHash, Decision: "approve", Reason: o.Reason}
+	_, err := verifySignature(p, DecisionText(d), o.Signature, r.demanded(a))
+	return err == nil && p.Allowed("approve", string(a.Request.Action))
 }
 
 // missing is how many approvals an action still needs.
 func (r *Runner) missing(a *Action) int {
 	inst, info := r.declared(a)
-	if inst == nil {
+	need := 1
+	switch {
+	case ofPerson(a.Request.Action): // which addresses are whose is for a person to look at
+		need = max(need, r.strictest().Approvals)
+	case inst == nil:
 		return 1
+	default:
+		need = inst.Governance.Approvals
 	}
-	need := inst.Governance.Approvals
-	if a.Privileged || info.Risky {
+	if a.Privileged || info != nil && info.Risky || a.Reapplies != "" { // whether a person reverted it cannot be told
 		need = max(need, 1)
 	}
 	var by []string
 	for _, o := range a.Approvals {
-		p := r.principal(o.Principal)
-		if o.PlanHash == a.PlanHash && p != nil && p.Allowed("approve", string(a.Request.Action)) && p.Name != a.Principal && !slices.Contains(by, p.Name) {
-			by = append(by, p.Name)
+		if r.counts(a, o) && !slices.Contains(by, o.Principal) {
+			by = append(by, o.Principal)
 		}
 	}
 	return max(need-len(by), 0)
@@ -401,206 +489,6 @@ func quoted(s string) string {
 		return fmt.Sprintf("%+q... (%d bytes)", s[:100], len(s))
 	}
 	return fmt.Sprintf("%+q", s)
-}
-
-// pollState is how far the control tables have been read.
-type pollState struct {
-	Requests, Approvals schemas.Time            // the newest received_at seen
-	Full                map[string]schemas.Time // by reason and principal: what came up to then was rejected in one row
-	Seen                map[string]schemas.Time // decisions taken in, by hash
-}
-
-const (
-	lookBack  = 5 * time.Minute
-	pollPage  = 1000
-	pollPages = 20 // of one poll: the rest comes with the next
-)
-
-func (r *Runner) loadPoll(ctx context.Context) error {
-	text, err := r.o.Store.Meta(ctx, metaPoll)
-	if err != nil {
-		return err
-	}
-	if text != "" {
-		if err := json.Unmarshal([]byte(text), &r.poll); err != nil {
-			return fmt.Errorf("the state's place in the control tables is damaged: %w", err)
-		}
-	}
-	if r.poll.Full == nil {
-		r.poll.Full = map[string]schemas.Time{}
-	}
-	if r.poll.Seen == nil {
-		r.poll.Seen = map[string]schemas.Time{}
-	}
-	return nil
-}
-
-func (r *Runner) pollOnce(ctx context.Context) {
-	if r.o.Control == nil {
-		return
-	}
-	if err := r.Poll(ctx); err != nil && ctx.Err() == nil {
-		r.o.Log.Error("the control tables cannot be read; trying again", "sink", r.config.Control, "error", err)
-	}
-}
-
-// Poll reads what is new in the control tables.
-func (r *Runner) Poll(ctx context.Context) error {
-	if err := r.pollRequests(ctx); err != nil {
-		return err
-	}
-	return r.pollApprovals(ctx)
-}
-
-// from is where a poll begins: never before what max_age lets run.
-func (r *Runner) from(newest schemas.Time) sinks.ControlPlace {
-	oldest := schemas.Time(r.o.Clock.Now().Add(-r.config.MaxAge).UnixMilli())
-	return sinks.ControlPlace{ReceivedAt: max(oldest, newest-schemas.Time(lookBack.Milliseconds()))}
-}
-
-func (r *Runner) pollRequests(ctx context.Context) error {
-	place := r.from(r.poll.Requests)
-	for range pollPages {
-		rows, err := r.o.Control.Requests(ctx, place, pollPage)
-		if err != nil {
-			return err
-		}
-		overflow := map[string]int{}
-		for _, row := range rows {
-			if err := r.takeIn(ctx, row, overflow); err != nil {
-				return err
-			}
-		}
-		if len(rows) > 0 {
-			last := rows[len(rows)-1]
-			place = sinks.ControlPlace{ReceivedAt: last.ReceivedAt, ID: last.ID}
-			if err := r.polled(ctx, last.ReceivedAt, 0, overflow); err != nil {
-				return err
-			}
-		}
-		if len(rows) < pollPage {
-			return nil
-		}
-	}
-	return nil
-}
-
-// takeIn submits a row, unless it belongs to those of a full queue that are
-// rejected together.
-func (r *Runner) takeIn(ctx context.Context, row schemas.ActionRow, overflow map[string]int) error {
-	by := r.dbUser(row.DBUser)
-	_, known, err := r.o.Store.Action(ctx, row.ID)
-	if err != nil {
-		return err
-	}
-	if !known {
-		why, err := r.unanswered(ctx, row, by)
-		if err != nil {
-			return err
-		}
-		if why != "" {
-			group := why + ": " + quoted(by.name())
-			if row.ReceivedAt > r.poll.Full[group] {
-				overflow[group]++
-			}
-			return nil
-		}
-		if row.ReceivedAt <= r.poll.Full[fullQueue+": "+quoted(by.name())] {
-			return nil // rejected when the queue was full
-		}
-	}
-	_, err = r.Submit(ctx, row, by)
-	if err != nil && fault.Of(err) == fault.BadData {
-		return nil // it is in the log
-	}
-	return err
-}
-
-const fullQueue = "too many open requests"
-
-// unanswered says why a new row gets no row of its own in the log, which it
-// could fill; "" when it does.
-func (r *Runner) unanswered(ctx context.Context, row schemas.ActionRow, by Caller) (string, error) {
-	switch {
-	case by.Principal == "":
-		return "no principal of the configuration", nil
-	case !validID(row.ID):
-		return "an id that is none", nil
-	}
-	open, err := r.o.Store.ActionsOpen(ctx, by.name())
-	if err == nil && open >= int64(r.config.MaxPending) {
-		return fullQueue, nil
-	}
-	return "", err
-}
-
-// polled remembers how far the control tables have been read, and tells of the
-// rows rejected together.
-func (r *Runner) polled(ctx context.Context, requests, approvals schemas.Time, overflow map[string]int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.poll.Requests, r.poll.Approvals = max(r.poll.Requests, requests), max(r.poll.Approvals, approvals)
-	for group := range overflow {
-		r.poll.Full[group] = requests
-	}
-	for group, at := range r.poll.Full {
-		if instant(at).Add(r.config.MaxAge).Before(r.o.Clock.Now()) {
-			delete(r.poll.Full, group) // older rows are not read any more
-		}
-	}
-	old := r.poll.Approvals - schemas.Time(2*lookBack.Milliseconds())
-	for hash, at := range r.poll.Seen {
-		if at < old {
-			delete(r.poll.Seen, hash)
-		}
-	}
-	for group, n := range overflow {
-		e := event{Event: "rejected", by: Caller{Via: r.config.Control}}
-		e.Detail = fmt.Sprintf("%d requests up to %s: %s", n, instant(requests).Format(time.RFC3339Nano), group)
-		if err := r.commit(ctx, nil, e); err != nil {
-			return err
-		}
-	}
-	data, err := json.Marshal(r.poll)
-	if err != nil || string(data) == r.polledAs {
-		return err
-	}
-	if err := r.o.Commit(ctx, "", "", nil, func(tx pipeline.Tx) error { return tx.SetMeta(metaPoll, string(data)) }); err != nil {
-		return err
-	}
-	r.polledAs = string(data)
-	return nil
-}
-
-func (r *Runner) pollApprovals(ctx context.Context) error {
-	place := r.from(r.poll.Approvals)
-	for range pollPages {
-		rows, err := r.o.Control.Approvals(ctx, place, pollPage)
-		if err != nil {
-			return err
-		}
-		for _, d := range rows {
-			hash := sum("weir action decision 1", d.ActionID, d.RequestHash, d.PlanHash, d.Decision, d.Reason, d.DBUser, fmt.Sprint(d.ReceivedAt))
-			if _, seen := r.poll.Seen[hash]; seen {
-				continue
-			}
-			if _, err := r.Decide(ctx, d, r.dbUser(d.DBUser)); err != nil && fault.Of(err) != fault.BadData {
-				return err
-			}
-			r.poll.Seen[hash] = d.ReceivedAt
-		}
-		if len(rows) > 0 {
-			last := rows[len(rows)-1]
-			place = sinks.ControlPlace{ReceivedAt: last.ReceivedAt, ID: last.ActionID}
-			if err := r.polled(ctx, 0, last.ReceivedAt, nil); err != nil {
-				return err
-			}
-		}
-		if len(rows) < pollPage {
-			return nil
-		}
-	}
-	return nil
 }
 
 func instant(t schemas.Time) time.Time { return time.UnixMilli(int64(t)).UTC() }

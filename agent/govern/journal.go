@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
+	"weir/internal/failpoint"
 	"weir/internal/fault"
 	"weir/pipeline"
 	"weir/schemas"
@@ -22,19 +24,22 @@ type event struct {
 	Ref    string
 	Reason string
 	by     Caller // who decided; zero: Weir itself
+
+	Instance string             // of no action
+	alerts   []schemas.Activity // told with it
 }
 
 // commit makes an action's change durable, with its entry of the log. The
 // caller holds r.mu.
 func (r *Runner) commit(ctx context.Context, a *Action, e event, more ...func(pipeline.Tx) error) error {
 	row := schemas.ActionLogRow{
-		Chain: r.o.Store.ID(), Seq: 1, At: schemas.Time(r.o.Clock.Now().UnixMilli()), Event: e.Event, Detail: text(e.Detail), Step: e.Step, Ref: text(e.Ref), Reason: text(e.Reason),
-		Principal: e.by.Principal, DBUser: e.by.DBUser, Via: e.by.Via,
+		Chain: r.o.Store.ID(), Seq: 1, At: schemas.Time(r.o.Clock.Now().UnixMilli()), Event: e.Event, Detail: text(e.Detail), Step: text(e.Step), Ref: text(e.Ref), Reason: text(e.Reason),
+		Principal: e.by.Principal, DBUser: text(e.by.DBUser), Via: e.by.Via,
 	}
 	if r.head.Chain == row.Chain {
 		row.Seq, row.PrevHash = r.head.Seq+1, r.head.Hash
 	}
-	app, instance := "", ""
+	app, instance := "", e.Instance
 	var rec pipeline.ActionRecord
 	if a != nil {
 		var err error
@@ -42,14 +47,11 @@ func (r *Runner) commit(ctx context.Context, a *Action, e event, more ...func(pi
 			return err
 		}
 		instance = rec.Instance
-		if inst := r.instance(instance); inst != nil {
-			app = inst.Connector.App
-		}
 		row.ActionID, row.State, row.RequestHash, row.PlanHash = a.Row.ID, string(a.State), a.RequestHash, a.PlanHash
 		row.Action, row.TargetKind, row.TargetID = text(a.Row.Action), text(a.Row.TargetKind), text(a.Row.TargetID)
 		row.ChangeRef = text(a.Row.ChangeRef)
 		if e.by == (Caller{}) {
-			row.Principal, row.DBUser, row.Via = a.Principal, text(a.Row.DBUser), a.Via
+			row.Principal, row.DBUser, row.Via = text(a.Principal), text(a.Row.DBUser), a.Via
 		}
 		if row.Reason == "" {
 			row.Reason = text(a.Row.Reason)
@@ -59,19 +61,33 @@ func (r *Runner) commit(ctx context.Context, a *Action, e event, more ...func(pi
 			row.TargetName = text(a.Plan.Target.Name)
 		}
 		if a.Plan != nil && e.Event == "planned" {
-			row.Diff = diffLines(a.Plan)
+			row.Diff = texts(diffLines(a.Plan))
 			if _, info := r.declared(a); info != nil {
-				row.Limits = limits(info, a.Plan)
+				row.Limits = texts(limits(info, a.Plan))
+			} else {
+				row.Limits = texts(slices.Clone(a.Plan.Limits))
 			}
 		}
 		instance = text(instance)
+	}
+	if inst := r.instance(instance); inst != nil {
+		app = inst.Connector.App
 	}
 	row.Hash = EntryHash(instance, &row)
 	data, err := json.Marshal(entry{Instance: instance, ActionLogRow: row})
 	if err != nil {
 		return err
 	}
-	err = r.o.Commit(ctx, app, instance, []schemas.ActionLogRow{row}, func(tx pipeline.Tx) error {
+	if err := failpoint.Hit(failpoint.ActionLog); err != nil {
+		return err
+	}
+	write := r.o.Commit
+	if len(e.alerts) > 0 && r.o.Alert != nil {
+		write = func(ctx context.Context, app, instance string, rows []schemas.ActionLogRow, apply func(pipeline.Tx) error) error {
+			return r.o.Alert(ctx, app, instance, rows, e.alerts, apply)
+		}
+	}
+	err = write(ctx, app, instance, []schemas.ActionLogRow{row}, func(tx pipeline.Tx) error {
 		if err := tx.AddActionEntry(pipeline.ActionEntry{Seq: row.Seq, ActionID: row.ActionID, Data: data}); err != nil {
 			return err
 		}
@@ -91,7 +107,7 @@ func (r *Runner) commit(ctx context.Context, a *Action, e event, more ...func(pi
 		return fmt.Errorf("writing the action log: %w", err)
 	}
 	r.head = row
-	return nil
+	return failpoint.Hit(failpoint.ActionTold)
 }
 
 // entry is an entry of the log as the state keeps it.
@@ -102,17 +118,35 @@ type entry struct {
 
 const maxText = 4 << 10
 
-// text is what somebody else wrote, printable and bounded.
+// text is what somebody else wrote, bounded, without what a reader cannot see.
 func text(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "..."
 	}
+	return Plain(s)
+}
+
+// Plain returns what somebody else wrote without what could make a terminal, or
+// a reader, see something else: control characters, those that turn the
+// direction of text or have no width, ends of lines.
+func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		switch {
+		case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r):
+			return -1
+		case unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp):
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+// texts is text of each.
+func texts(list []string) []string {
+	for i := range list {
+		list[i] = text(list[i])
+	}
+	return list
 }
 
 // EntryHash is the hash of an entry: SHA-256 over the hash before, the instance
@@ -156,6 +190,7 @@ func (v *Verifier) Next(instance string, e *schemas.ActionLogRow) error {
 
 // AuditReport is what an audit of a chain found.
 type AuditReport struct {
+	From    int64 // the first entry that is kept
 	Entries int64
 	Head    schemas.ActionLogRow
 }
@@ -165,9 +200,14 @@ const auditPage = 1000
 // Audit verifies the whole chain of a state, and that it agrees with the
 // anchors, which are files outside its reach.
 func Audit(ctx context.Context, store Store, anchors []string) (rep AuditReport, err error) {
-	var v Verifier
-	at := map[int64]string{}
-	for from := int64(1); ; from = v.Seq + 1 {
+	from, err := loadBase(ctx, store)
+	if err != nil {
+		return rep, err
+	}
+	v := Verifier{Seq: from.Seq, Hash: from.Hash, from: from.Seq > 0}
+	at := map[int64]string{from.Seq: from.Hash}
+	rep.From = from.Seq + 1
+	for from := rep.From; ; from = v.Seq + 1 {
 		page, err := store.ActionEntries(ctx, "", from, auditPage)
 		if err != nil {
 			return rep, err
@@ -177,7 +217,7 @@ func Audit(ctx context.Context, store Store, anchors []string) (rep AuditReport,
 			if err := json.Unmarshal(e.Data, &row); err != nil || row.Seq != e.Seq || row.ActionID != e.ActionID {
 				return rep, fault.New(fault.Permanent, "entry %d is damaged", e.Seq)
 			}
-			if rep.Entries == 0 && row.Seq != 1 {
+			if rep.Entries == 0 && row.Seq != rep.From {
 				return rep, fault.New(fault.Permanent, "the log begins with entry %d: those before are missing", row.Seq)
 			}
 			if row.Chain != store.ID() {
@@ -199,7 +239,7 @@ func Audit(ctx context.Context, store Store, anchors []string) (rep AuditReport,
 			return rep, err
 		}
 		for _, h := range heads {
-			if h.Chain == store.ID() && at[h.Seq] != h.Hash {
+			if h.Chain == store.ID() && h.Seq >= from.Seq && at[h.Seq] != h.Hash {
 				return rep, fault.New(fault.Permanent, "%s has entry %d, which this log does not have as it was: it was cut short, restored or changed", file, h.Seq)
 			}
 		}
@@ -223,10 +263,14 @@ func (r *Runner) writeAnchors(context.Context) {
 	if head.Seq == 0 {
 		return
 	}
+	if head.Seq == r.anchored.Seq && head.Hash == r.anchored.Hash {
+		return
+	}
 	line, err := json.Marshal(anchor{r.o.Clock.Now().UTC().Format("2006-01-02T15:04:05.000Z"), head.Chain, head.Seq, head.Hash})
 	if err != nil {
 		return // three texts and a number
 	}
+	r.anchored = head
 	for _, file := range r.config.Anchors {
 		last, err := readAnchors(file)
 		if err == nil && len(last) > 0 && last[len(last)-1].Seq == head.Seq && last[len(last)-1].Chain == head.Chain {
@@ -236,17 +280,30 @@ func (r *Runner) writeAnchors(context.Context) {
 			err = appendLine(file, line)
 		}
 		if err != nil {
+			r.anchored = schemas.ActionLogRow{} // the next time
 			r.o.Log.Error("the head of the action log cannot be anchored", "file", file, "error", err)
 		}
 	}
 }
 
+// appendLine adds a line to a file that may only be appended to. After one that
+// was cut short by a crash, it begins another.
 func appendLine(file string, line []byte) error {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	info, err := f.Stat()
+	last := []byte{'\n'}
+	if err == nil && info.Size() > 0 {
+		_, err = f.ReadAt(last, info.Size()-1)
+	}
+	if err == nil && last[0] != '\n' {
+		line = append([]byte{'\n'}, line...)
+	}
+	if err == nil {
+		_, err = f.Write(append(line, '\n'))
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -254,6 +311,14 @@ func appendLine(file string, line []byte) error {
 		err = e
 	}
 	return err
+}
+
+// torn reports whether a line is the beginning of an anchor, as a crash leaves
+// it, with what the file system puts where nothing was written yet.
+func torn(line string) bool {
+	const begin = `{"at":"`
+	line = strings.TrimRight(line, "\x00")
+	return !strings.HasSuffix(line, "}") && (strings.HasPrefix(line, begin) || strings.HasPrefix(begin, line))
 }
 
 func readAnchors(file string) (out []anchor, err error) {
@@ -264,16 +329,12 @@ func readAnchors(file string) (out []anchor, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("anchor: %w", err)
 	}
-	lines := strings.Split(string(data), "\n")
-	for i, line := range lines {
-		if line == "" {
+	for i, line := range strings.Split(string(data), "\n") {
+		if torn(line) {
 			continue
 		}
 		var a anchor
 		if err := json.Unmarshal([]byte(line), &a); err != nil {
-			if i == len(lines)-1 {
-				continue // cut short by a crash
-			}
 			return nil, fault.New(fault.Permanent, "anchor %s: line %d is none", file, i+1)
 		}
 		out = append(out, a)

@@ -48,7 +48,7 @@ var rules = []rule{
 	{"sources/registry", []string{"sources", "sources/*"}, [][]string{arrow, warehouses}},
 	{"sources/httpx", []string{"internal/fault"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
 	{"sources/auth", []string{"sources/httpx", "internal/fault", "internal/secret"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
-	{"sources/*", []string{"schemas", "sources", "sources/httpx", "sources/auth", "internal/fault", "internal/setting", "internal/secret"}, [][]string{arrow, warehouses, terminals, settings, metrics, logs, databases}},
+	{"sources/*", []string{"schemas", "sources", "sources/httpx", "sources/auth", "internal/fault", "internal/setting", "internal/secret", "internal/rawjson"}, [][]string{arrow, warehouses, terminals, settings, metrics, logs, databases}},
 	{"sinks", []string{"schemas", "internal/setting"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, logs, databases}},
 	{"sinks/registry", []string{"sinks", "sinks/*"}, [][]string{vendors}},
 	{"sinks/*", []string{"schemas", "sinks", "internal/fault", "internal/setting", "internal/secret", "internal/durable", "internal/failpoint", "internal/ids"}, [][]string{terminals, settings, metrics, logs}},
@@ -58,6 +58,7 @@ var rules = []rule{
 	{"agent", append([]string{"schemas", "sources", "sources/httpx", "sources/auth", "sinks", "pipeline", "configs", "agent/govern", "internal/vault"}, helpers...), [][]string{arrow, warehouses, vendors, terminals, settings, databases}},
 	{".", []string{"internal/cli"}, [][]string{arrow, warehouses, vendors, terminals, settings, metrics, databases}},
 	{"internal/fault", helpers, others},
+	{"internal/rawjson", helpers, others},
 	{"internal/setting", helpers, others},
 	{"internal/secret", helpers, [][]string{arrow, warehouses, vendors, terminals, metrics, databases}}, // it hides itself from log/slog
 	{"internal/durable", helpers, others},

@@ -72,6 +72,9 @@ var foreign = regexp.MustCompile(strings.NewReplacer("~", "").Replace(
 	`proxy\.go~lang\.org|sum\.go~lang\.org|registry\.npm~js\.org|registry\.yarn~pkg\.com|py~pi\.org|crates~\.io|deb\.deb~ian\.org|` +
 		`(^|[^\w./~-])/(wo~rk|ro~ot|ho~me/\w+|tm~p/w)/`))
 
+// vendorPaths are the ends of vendors' paths that look like a folder of a machine.
+var vendorPaths = strings.NewReplacer("/root/delta", "") // a drive's, of Microsoft Graph
+
 func TestNothingForeign(t *testing.T) {
 	t.Parallel()
 	root := repository(t)
@@ -79,7 +82,7 @@ func TestNothingForeign(t *testing.T) {
 		data, err := os.ReadFile(filepath.Join(root, name))
 		require.NoError(t, err)
 		for n, line := range bytes.Split(data, []byte("\n")) {
-			if m := foreign.Find(line); m != nil {
+			if m := foreign.FindString(vendorPaths.Replace(string(line))); m != "" {
 				t.Errorf("%s:%d: %q does not belong into the repository", name, n+1, m)
 			}
 		}

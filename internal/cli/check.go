@@ -33,6 +33,11 @@ func (r *checkCmd) Run(c *console) error {
 	if errs := cfg.Unresolved(); len(errs) > 0 {
 		return usageError{errors.Join(errs...)}
 	}
+	if !cfg.Governance.SigningKey.IsZero() {
+		if _, err := signingKey(cfg); err != nil {
+			return usageError{err}
+		}
+	}
 	for _, k := range cfg.Literals() {
 		fmt.Fprintf(c.err, "warning: %s: the secret itself stands in %s; better ${env:NAME} or ${file:/path}\n", k, cfg.Path)
 	}

@@ -107,8 +107,11 @@ func (r *statusCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	t = newTable(c.out, "kept in the state", "count", "size, about")
+	t = newTable(c.out, "kept in the state", "count", "size")
 	for _, k := range sizes {
+		if k.Bytes == 0 || k.Rows == 0 {
+			continue
+		}
 		t.AppendRow(table.Row{k.Kind, k.Rows, size(k.Bytes)})
 	}
 	t.Render()

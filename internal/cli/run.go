@@ -16,8 +16,9 @@ import (
 
 type runCmd struct {
 	configFlag
-	Once     bool `help:"Collect until every lane says caught up, deliver, and exit: 0, or 1 with what is missing."`
-	TakeOver bool `help:"Write to sinks that another state has written. What that state delivered will be delivered again."`
+	Once     bool   `help:"Collect until every lane says caught up, deliver, and exit: 0, or 1 with what is missing."`
+	TakeOver bool   `help:"Write to sinks that another state has written. What that state delivered will be delivered again."`
+	Role     string `enum:"all,collect,govern" default:"all" help:"What to do: all; collect, which changes nothing at a vendor; or govern, which collects nothing, so that only its host holds rights to write."`
 
 	DebugHTTP debugHTTP `name:"debug-http" placeholder:"[=FILE]" help:"Write every HTTP exchange with a vendor to a file only its owner reads, secrets removed (debug-http.log in data_dir); it is bounded."`
 }
@@ -34,7 +35,7 @@ func (r *runCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	o := agent.Options{Once: r.Once, TakeOver: r.TakeOver}
+	o := agent.Options{Once: r.Once, TakeOver: r.TakeOver, Role: agent.Role(r.Role)}
 	if dump != nil {
 		defer dump.Close()
 		o.DebugHTTP = dump

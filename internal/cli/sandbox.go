@@ -18,18 +18,20 @@ import (
 )
 
 type sandboxCmd struct {
-	Listen       string   `default:"127.0.0.1:8490" placeholder:"ADDR" help:"Where to listen (${default}). Anybody who reaches it can read everything and move its clock."`
-	AllowRemote  bool     `help:"Allow an address that other machines can reach."`
-	People       int      `default:"200" help:"People of each organization, at most 100000 (${default})."`
-	Seed         uint64   `default:"1" help:"The same seed makes the same organizations (${default})."`
-	Scenario     string   `default:"none" placeholder:"NAME|FILE" help:"What goes wrong: ${scenarios}, or a YAML file (${default})."`
-	Tenants      []string `default:"acme" placeholder:"NAME" help:"Organizations to begin with (${default}); others are made when they are asked for."`
-	History      string   `default:"30d" help:"How far the events reach back (${default})."`
-	EventsPerDay float64  `default:"8" help:"Events of a person on a working day, about (${default}); less than 0: nothing happens."`
-	Clock        string   `default:"real" enum:"real,fake" help:"real, or fake: time stands still but for POST /_sandbox/clock?advance=1h (${default})."`
-	Speed        float64  `default:"1" help:"How fast the real clock runs (${default})."`
-	Now          string   `placeholder:"TIME" help:"Time at the start, RFC 3339 (the real time)."`
-	PrintConfig  bool     `help:"Print the configuration of an agent that collects everything from the sandbox, and exit."`
+	Listen       string            `default:"127.0.0.1:8490" placeholder:"ADDR" help:"Where to listen (${default}). Anybody who reaches it can read everything and move its clock."`
+	AllowRemote  bool              `help:"Allow an address that other machines can reach."`
+	People       int               `default:"200" help:"People of each organization, at most 100000 (${default})."`
+	Files        int               `placeholder:"N" help:"Files that each organization keeps at Microsoft 365, about, at most 5000000 (six for each person)."`
+	Seed         uint64            `default:"1" help:"The same seed makes the same organizations (${default})."`
+	Scenario     string            `default:"none" placeholder:"NAME|FILE" help:"What goes wrong: ${scenarios}, or a YAML file (${default})."`
+	Tenants      []string          `default:"acme" placeholder:"NAME" help:"Organizations to begin with (${default}); others are made when they are asked for."`
+	History      string            `default:"30d" help:"How far the events reach back (${default})."`
+	EventsPerDay float64           `default:"8" help:"Events of a person on a working day, about (${default}); less than 0: nothing happens."`
+	Clock        string            `default:"real" enum:"real,fake" help:"real, or fake: time stands still but for POST /_sandbox/clock?advance=1h (${default})."`
+	Speed        float64           `default:"1" help:"How fast the real clock runs (${default})."`
+	Now          string            `placeholder:"TIME" help:"Time at the start, RFC 3339 (the real time)."`
+	Replay       map[string]string `placeholder:"APP=DIR" mapsep:"none" help:"Serve the real records of a directory instead of made-up ones, for apps that can: microsoft365."`
+	PrintConfig  bool              `help:"Print the configuration of an agent that collects everything from the sandbox, and exit."`
 }
 
 // Run implements the command.
@@ -49,6 +51,7 @@ func (r *sandboxCmd) Run(c *console) error {
 		}
 		return err
 	}
+	defer s.Close()
 	ctx, stop := c.signals()
 	defer stop()
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", r.Listen)
@@ -90,6 +93,9 @@ func (r *sandboxCmd) server(c *console) (*sandbox.Server, error) {
 	if r.EventsPerDay > 1000 {
 		return nil, errors.New("--events-per-day: want at most 1000")
 	}
+	if r.Files < 0 || r.Files > 5_000_000 {
+		return nil, errors.New("--files: want 0 to 5000000")
+	}
 	scenario, err := sandbox.LoadScenario(r.Scenario)
 	if err != nil {
 		return nil, err
@@ -102,7 +108,8 @@ func (r *sandboxCmd) server(c *console) (*sandbox.Server, error) {
 		return nil, err
 	}
 	return sandbox.New(sandbox.Options{
-		Vendors: all.Vendors, Clock: clock, Seed: r.Seed, People: r.People, History: history, EventsPerDay: r.EventsPerDay, Scenario: scenario, Tenants: r.Tenants, Real: c.clock,
+		Vendors: all.Vendors, Clock: clock, Seed: r.Seed, People: r.People, History: history, EventsPerDay: r.EventsPerDay, Files: r.Files,
+		Scenario: scenario, Tenants: r.Tenants, Replay: r.Replay, Real: c.clock,
 	})
 }
 

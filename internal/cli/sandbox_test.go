@@ -48,6 +48,9 @@ func TestSandboxRefuses(t *testing.T) {
 	f("--speed", "--speed=-1")
 	f("tenant", "--tenants", "Acme")
 	f("--events-per-day", "--events-per-day", "1e9")
+	f("--files", "--files=-1")
+	f("no such app", "--replay", "nowhere=.")
+	f("replays no records of this app", "--replay", "okta=.")
 }
 
 func TestFastClock(t *testing.T) {

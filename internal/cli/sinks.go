@@ -84,8 +84,10 @@ func (r *sinksListCmd) Run(c *console) error {
 		for _, f := range s.Fills {
 			end := "under way"
 			switch {
-			case f.Error != "":
+			case f.Error != "" && f.Ended.IsZero():
 				end = "failing: " + f.Error
+			case f.Error != "":
+				end = "ended " + stamp(f.Ended) + " before its end: " + f.Error
 			case !f.Ended.IsZero():
 				end = "ended " + stamp(f.Ended)
 			}

@@ -61,7 +61,7 @@ func (r *stateSizeCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(c.out, "in the state", "count", "size, about")
+	t := newTable(c.out, "in the state", "count", "size")
 	for _, k := range kinds {
 		t.AppendRow(table.Row{k.Kind, k.Rows, size(k.Bytes)})
 	}
@@ -99,8 +99,8 @@ func (r *stateExportCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "state %s, generation %d: %d spool segments, %d secrets, %s, in %s\nThe secrets are sealed: they need the agent's key, which is not in the file.\n",
-		out.StateID, out.Generation, out.Segments, out.Secrets, size(out.Bytes), r.File)
+	_, err = fmt.Fprintf(c.out, "state %s, generation %d: %d spool segments, %d files of dead letters, %d secrets, %s, in %s\nThe secrets are sealed: they need the agent's key, which is not in the file.\n",
+		out.StateID, out.Generation, out.Segments, out.Letters, out.Secrets, size(out.Bytes), r.File)
 	return err
 }
 
@@ -121,9 +121,9 @@ func (r *stateImportCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "state %s, generation %d: %d spool segments and %d secrets are in %s\n"+
-		"If an agent has delivered anything since the export, weir run refuses to start and names weir state reconcile; else it goes on.\n",
-		out.StateID, out.Generation, out.Segments, out.Secrets, cfg.Agent.DataDir)
+	_, err = fmt.Fprintf(c.out, "state %s, generation %d: %d spool segments, %d files of dead letters and %d secrets are in %s\n"+
+		"If an agent has delivered anything since the export, weir run refuses to start and names weir state reconcile; else it goes on. Governance stays paused until a person resumes it.\n",
+		out.StateID, out.Generation, out.Segments, out.Letters, out.Secrets, cfg.Agent.DataDir)
 	return err
 }
 
@@ -194,16 +194,19 @@ func (r *stateRenameCmd) Run(c *console) error {
 	}
 	ctx, stop := c.signals()
 	defer stop()
-	if err := pipeline.RenameInstance(ctx, cfg.Agent.DataDir, r.Old, r.New); err != nil {
-		return err
-	}
 	var key func() (string, error)
 	if k := cfg.Agent.Key; !k.IsZero() {
 		key = k.Value
 	}
-	moved, err := vault.New(cfg.Agent.DataDir, key, c.clock).Rename(ctx, r.Old, r.New)
+	moved := 0
+	err = pipeline.RenameInstance(ctx, cfg.Agent.DataDir, r.Old, r.New, func() (err error) {
+		if moved, err = vault.New(cfg.Agent.DataDir, key, c.clock).Rename(ctx, r.Old, r.New); err != nil {
+			return fmt.Errorf("the secrets of %s could not be moved, and nothing else was: give the command again when that is mended: %w", r.Old, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("the state knows %s as %s now, but its secrets could not be moved; run weir connect %s: %w", r.Old, r.New, r.New, err)
+		return err
 	}
 	_, err = fmt.Fprintf(c.out, "%s is %s now, with its cursors, ids and baselines, and %d secrets.\n"+
 		"Rows delivered, and batches on their way, keep the old name; the next complete rounds send every entity under the new one, as snapshot. Under the old name nothing is removed.\n", r.Old, r.New, moved)

@@ -31,6 +31,9 @@ func connectorPage(c *sources.Connector) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", s.Name, code(s.Tables), every, late, lookBack(s), cell(s.Doc))
 	}
+	if c.Notifies != "" {
+		fmt.Fprintf(&b, "\nWith `hooks: true` ([hooks](../hooks.md)): %s.\n", sentence(c.Notifies))
+	}
 	if len(c.Capabilities) > 0 {
 		b.WriteString("\n## Rights to grant\n\n`weir check --connect` tries each and says which is missing. A missing one disables its stream alone.\n\n| capability | what works with it | grant | where | edition |\n|---|---|---|---|---|\n")
 		for _, k := range c.Capabilities {

@@ -131,6 +131,11 @@ func (r *rounds) next() string {
 			return math.Inf(1) // its time has passed
 		}
 		n := float64(t.killed) + 0.3*float64(t.missed)
+		if strings.HasPrefix(p, "past.") { // a comparison has all of the past read: nothing is left to
+			if n /= 3; r.checks > 0 {
+				return math.Inf(1)
+			}
+		}
 		if slices.Contains(onlyClickHouse, p) {
 			n /= 3
 		}
@@ -273,6 +278,9 @@ func (r *rounds) backfill() order {
 // has asked for yet.
 func (r *rounds) backfillAll() {
 	r.t.Helper()
+	if r.checks > 1 && r.clock.Since(start) > 60*24*time.Hour {
+		return // it has been read; and the vendor is about to forget it
+	}
 	id := logOf(org.Okta, r.site)
 	var out outcome
 	for range 10 {

@@ -35,7 +35,8 @@ import (
 	"weir/internal/clickhousetest"
 	"weir/internal/rowtest"
 	"weir/internal/sandbox"
-	"weir/internal/sandbox/all"
+	"weir/internal/sandbox/github"
+	"weir/internal/sandbox/okta"
 	"weir/internal/sandbox/org"
 	"weir/internal/testclock"
 	"weir/pipeline"
@@ -128,9 +129,13 @@ type site struct {
 	down       atomic.Int64             // status of every answer; -1: no answer; 0: as usual
 	delay      string                   // of parts for Parquet
 	instances  map[string]string        // further lines of an app's instance
+	sections   string                   // further sections of the configuration
 	told       map[string]rowtest.Table // activities that vendors told of, and may tell of no longer, by instance
 	tokens     tokenServer
 }
+
+// vendors are those whose every table is rebuilt from crashes.
+var vendors = []sandbox.Vendor{github.Vendor(), okta.Vendor()}
 
 // siteOptions says what a site is like.
 type siteOptions struct {
@@ -156,13 +161,14 @@ func newSite(t testing.TB, o siteOptions) *site {
 	}
 	s.clock = testclock.Join(start, s.began, s.speed)
 	s.sandbox, err = sandbox.New(sandbox.Options{
-		Vendors: all.Vendors, Clock: s.clock, Seed: o.seed, People: o.people, History: o.history, EventsPerDay: o.events, Scenario: scenario, Tenants: []string{"acme"},
+		Vendors: vendors, Clock: s.clock, Seed: o.seed, People: o.people, History: o.history, EventsPerDay: o.events, Scenario: scenario, Tenants: []string{"acme"},
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(s.sandbox.Close)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	for _, v := range all.Vendors {
+	for _, v := range vendors {
 		tenant, err := s.sandbox.Tenant(v.App, "acme", s.url)
 		require.NoError(t, err)
 		s.tenants = append(s.tenants, tenant)
@@ -221,7 +227,7 @@ func (s *site) config() string {
 	} else {
 		fmt.Fprintf(&b, "  warehouse: {type: clickhouse, url: %q, database: %s, max_delay: 1s, late_delay: 1m}\n", s.clickhouse.URL(), s.database)
 	}
-	b.WriteString("instances:\n")
+	b.WriteString(s.sections + "instances:\n")
 	for _, t := range s.tenants {
 		fmt.Fprintf(&b, "  %s:\n", t.Instance())
 		for line := range strings.Lines(t.Handler().Config(t.Base) + s.instances[t.App]) {

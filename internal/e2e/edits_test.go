@@ -52,6 +52,7 @@ func newEdits(t *testing.T) *edits {
 	e.sandbox, err = sandbox.New(sandbox.Options{Vendors: all.Vendors, Clock: e.clock, Seed: 3, People: 40, History: 24 * time.Hour, EventsPerDay: 4})
 	require.NoError(t, err)
 	server := httptest.NewServer(e.sandbox)
+	t.Cleanup(e.sandbox.Close)
 	t.Cleanup(server.Close)
 	e.url = server.URL
 	e.freeze("acme")
@@ -280,7 +281,12 @@ func TestEditCredentials(t *testing.T) {
 	tenant.Handler().(*github.Handler).AddToken(github.Token{Value: "other-token", Account: owners[1], Scopes: scopes})
 	instance := e.instance("acme-github", "github", "acme")
 	e.run(instance)
-	e.live(40 * 24 * time.Hour) // people leave
+	for months := 0; !slices.ContainsFunc(e.rows("lake", "accounts", "acme-github"), func(r rowtest.Row) bool {
+		return !slices.ContainsFunc(e.sandbox.Truth(tenant).Accounts, func(a schemas.Account) bool { return a.AccountID == r["account_id"] })
+	}); months++ { // until somebody has left
+		require.Less(t, months, 12)
+		e.live(40 * 24 * time.Hour)
+	}
 	other := strings.Replace(instance, "sandbox-token", "other-token", 1)
 	require.NotEqual(t, instance, other)
 	e.run(other)

@@ -65,6 +65,12 @@ const (
 	DayRename   = "day.rename"   // before that becomes visible
 	DayTold     = "day.told"     // before the state learns that a sink knows it
 
+	// Of governance.
+	ActionLog  = "action.log"  // before an entry of the action log, and what it tells of, is committed
+	ActionTold = "action.told" // after it
+	StepSend   = "step.send"   // a step's beginning is committed, and nothing is sent
+	StepSent   = "step.sent"   // the vendor has answered, and nobody has heard it
+
 	// Of weir remap.
 	RemapTable  = "remap.table"  // before a table beside the live one is made
 	RemapCopy   = "remap.copy"   // before a month's rows are linked
@@ -82,6 +88,11 @@ func All() []string { return slices.Clone(all) }
 // OfRemap returns the points of weir remap, which no crash round of an agent
 // meets: its own tests do.
 func OfRemap() []string { return slices.Clone(ofRemap) }
+
+// OfActions returns the points of governance, which has crash rounds of its own.
+func OfActions() []string { return slices.Clone(ofActions) }
+
+var ofActions = []string{ActionLog, ActionTold, StepSend, StepSent}
 
 var ofRemap = []string{RemapTable, RemapCopy, RemapWrite, RemapAttach, RemapSwap, RemapDrop, RemapDone}
 

@@ -36,7 +36,7 @@ func TestPointsAreDeclaredAndMet(t *testing.T) {
 		require.NotContains(t, values, v, "declared twice")
 		values = append(values, v)
 	}
-	require.ElementsMatch(t, values, append(All(), OfRemap()...))
+	require.ElementsMatch(t, values, slices.Concat(All(), OfRemap(), OfActions()))
 
 	met := map[string]bool{}
 	root := filepath.Join("..", "..")
@@ -75,6 +75,6 @@ func TestPointsAreDeclaredAndMet(t *testing.T) {
 	}
 	for c := range met {
 		_, ok := declared[c]
-		require.True(t, ok || slices.Contains([]string{"Hit", "All", "OfRemap"}, c), "%s is not declared", c)
+		require.True(t, ok || slices.Contains([]string{"Hit", "All", "OfRemap", "OfActions"}, c), "%s is not declared", c)
 	}
 }

@@ -5,6 +5,7 @@ package failpoint
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ func parse(s string) map[string]rule {
 
 func declared() map[string]bool {
 	out := map[string]bool{}
-	for _, name := range append(All(), ofRemap...) {
+	for _, name := range slices.Concat(All(), ofRemap, ofActions) {
 		out[name] = true
 	}
 	return out

@@ -4,6 +4,7 @@ package s3test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -33,10 +34,17 @@ type Server struct {
 // skipped, or fails where WEIR_REQUIRE_S3=1.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartAs(t, "")
+}
+
+// StartAs is Start with an access key of one's own, which is also what the
+// server takes for the id of the account that owns the buckets. "" is any.
+func StartAs(t testing.TB, owner string) *Server {
+	t.Helper()
 	bin := find(t)
 	var err error
 	for range 3 { // another process may take the port first
-		s := &Server{AccessKey: rand.Text(), SecretKey: rand.Text(), Bucket: "trail", Region: "us-east-1"}
+		s := &Server{AccessKey: cmp.Or(owner, rand.Text()), SecretKey: rand.Text(), Bucket: "trail", Region: "us-east-1"}
 		if err = s.start(t, bin); err == nil {
 			return s
 		}
@@ -52,7 +60,7 @@ func (s *Server) start(t testing.TB, bin string) error {
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
 	s.Endpoint = "http://" + addr
-	cmd := exec.Command(bin, "--port", addr, "posix", t.TempDir())
+	cmd := exec.Command(bin, "--port", addr, "posix", "--versioning-dir", t.TempDir(), t.TempDir())
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey, "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -106,6 +114,9 @@ func find(t testing.TB) string {
 	t.Skip("versitygw is not installed (make tools)")
 	return ""
 }
+
+// Client speaks to the server as its owner.
+func (s *Server) Client() *s3.Client { return s.client }
 
 // Put stores an object.
 func (s *Server) Put(ctx context.Context, key string, content []byte) error {

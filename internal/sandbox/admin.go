@@ -167,8 +167,14 @@ func (s *Server) servePage(w http.ResponseWriter) {
 		row := pageRow{App: t.App, Name: t.Name, Instance: t.Instance()}
 		t.World.View(func(st *org.State) {
 			row.People, row.Accounts, row.Groups, row.Grants, row.Events = len(st.People), len(st.Accounts[t.App]), len(st.Groups[t.App]), len(st.Grants[t.App]), len(st.Events[t.App])
-			if t.App == org.GitHub {
+			switch t.App {
+			case org.GitHub:
 				row.Repos = len(st.Repos)
+			case org.AWS:
+				row.Accounts = len(st.Cloud.Users)
+				for _, u := range st.Cloud.Users {
+					row.Grants += len(u.Keys)
+				}
 			}
 		})
 		data.Tenants = append(data.Tenants, row)

@@ -173,8 +173,9 @@ const loginPage = `<!DOCTYPE html>
 <body><h1>Sign in to continue</h1><form method="post" action="/login"><input name="user"><input name="password" type="password"><button>Sign in</button></form></body></html>
 `
 
-// apply lets the tenant answer, or the fault.
-func (d *decision) apply(s *Server, t *Tenant, w *recorder, r *http.Request) {
+// apply lets the tenant answer, or the fault. It tells whether the connection is
+// to be reset.
+func (d *decision) apply(s *Server, t *Tenant, w *recorder, r *http.Request) (cut bool) {
 	if f := d.find(Slow); f != nil {
 		select {
 		case <-s.o.Real.After(f.For):
@@ -185,12 +186,15 @@ func (d *decision) apply(s *Server, t *Tenant, w *recorder, r *http.Request) {
 	for _, k := range []Kind{Storm, StatusFault} {
 		if f := d.find(k); f != nil {
 			refuse(t, w, r, cmp.Or(f.Status, http.StatusTooManyRequests))
-			return
+			return false
 		}
 	}
 	switch {
 	case d.has(Drop):
-		reset(w)
+		return true
+	case d.has(Lost):
+		t.handler.ServeHTTP(&buffer{header: http.Header{}}, r)
+		return true
 	case d.has(HTML):
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write([]byte(loginPage)) // the client may be gone
@@ -199,6 +203,7 @@ func (d *decision) apply(s *Server, t *Tenant, w *recorder, r *http.Request) {
 	default:
 		t.handler.ServeHTTP(w, r)
 	}
+	return false
 }
 
 // refuse answers with an error status as the vendor does.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/jonboulle/clockwork"
 
@@ -19,10 +20,15 @@ import (
 )
 
 // Vendor renders organizations through one app's API. There is one package for
-// each: sandbox/okta, sandbox/github.
+// each: sandbox/aws, sandbox/github, sandbox/microsoft365, sandbox/okta.
 type Vendor struct {
 	App string
 	New func(t *Tenant) Handler
+	// Replay opens a directory of real records, in the vendor's own form, which
+	// tenants then serve in the place of what the organization's life leaves in
+	// the log of their kind: New finds what it returns in Tenant.Replay. nil: the
+	// vendor replays nothing.
+	Replay func(dir string) (any, error)
 }
 
 // Handler is one tenant's API. Its requests' paths are those below the tenant's
@@ -58,6 +64,12 @@ type Limiter interface {
 	MaxConcurrent() int
 }
 
+// A Closer is a Handler that does something by itself, as calling its clients:
+// Close ends that, and returns when it has ended.
+type Closer interface {
+	Close()
+}
+
 // Tenant is one organization at one app.
 type Tenant struct {
 	App, Name string
@@ -65,6 +77,7 @@ type Tenant struct {
 	World     *org.World
 	Clock     clockwork.Clock
 	Scenario  *Scenario
+	Replay    any // what the vendor's Replay returned; nil: nothing is replayed
 
 	server  *Server
 	handler Handler
@@ -103,6 +116,23 @@ func (t *Tenant) MissingScopes(r *http.Request) []string {
 
 // TakeScopes takes scopes away from all credentials, until it is called again.
 func (t *Tenant) TakeScopes(scopes ...string) { t.taken.Store(&scopes) }
+
+// Lag returns how much later than at once the scenario has what this request
+// changes be seen. Ask only where the vendor is eventually consistent.
+func (t *Tenant) Lag(r *http.Request) time.Duration {
+	if f := decided(r).find(Lag); f != nil {
+		return f.For
+	}
+	return 0
+}
+
+// Real is the clock of what takes real time, as that of clients that sign by it.
+func (t *Tenant) Real() clockwork.Clock {
+	if t.server == nil {
+		return clockwork.NewRealClock()
+	}
+	return t.server.o.Real
+}
 
 // Handler returns the vendor's rendering.
 func (t *Tenant) Handler() Handler { return t.handler }

@@ -41,7 +41,7 @@ type Fault struct {
 	Share    float64       // of the requests that fit; 0: all
 	Count    int64         // at most so often, for each tenant; 0: no limit
 	Status   int           // StatusFault, Storm: of the answer
-	For      time.Duration // Storm, Slow: how long
+	For      time.Duration // Storm, Slow, Lag: how long
 	Length   string        // Truncate: right (a broken body that looks whole) or wrong (the connection ends early)
 	Scopes   []string      // MissingScope: as the vendor writes them
 }
@@ -54,15 +54,17 @@ const (
 	StatusFault  Kind = "status"        // an error status
 	Storm        Kind = "storm"         // an error status to everything that fits, for a while
 	Drop         Kind = "drop"          // the connection is reset
+	Lost         Kind = "lost"          // the request is carried out, and the connection is reset instead of the answer
 	Truncate     Kind = "truncate"      // the body is cut
 	HTML         Kind = "html"          // 200 with a login page
 	Slow         Kind = "slow"          // the answer takes long, in real time
+	Lag          Kind = "lag"           // what the request changes is seen later, where the vendor is eventually consistent
 	ExpireToken  Kind = "expire_token"  // the token expires
 	ExpireCursor Kind = "expire_cursor" // the cursor of a listing or a log expires
 	MissingScope Kind = "missing_scope" // scopes are taken away
 )
 
-var kinds = []Kind{StatusFault, Storm, Drop, Truncate, HTML, Slow, ExpireToken, ExpireCursor, MissingScope}
+var kinds = []Kind{StatusFault, Storm, Drop, Lost, Truncate, HTML, Slow, Lag, ExpireToken, ExpireCursor, MissingScope}
 
 //go:embed scenarios
 var builtin embed.FS
@@ -262,8 +264,8 @@ func (r *scenarioReader) fault(at string, f *faultFile) Fault {
 	if f.Endpoint != "" && !strings.HasPrefix(f.Endpoint, "/") && !strings.HasPrefix(f.Endpoint, "*") {
 		r.fail(at+".endpoint", "want a path, as /api/v1/users, or a pattern")
 	}
-	if f.Method != "" && !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, f.Method) {
-		r.fail(at+".method", "want GET, POST, PUT, PATCH or DELETE")
+	if f.Method != "" && !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, f.Method) {
+		r.fail(at+".method", "want GET, HEAD, POST, PUT, PATCH or DELETE")
 	}
 	if out.Until > 0 && out.Until <= out.From {
 		r.fail(at+".until", "is not later than from")
@@ -284,7 +286,7 @@ func (r *scenarioReader) fits(at string, out *Fault, f *faultFile) {
 		}
 	}
 	only("status", f.Status != 0, StatusFault, Storm)
-	only("for", f.For != "", Storm, Slow)
+	only("for", f.For != "", Storm, Slow, Lag)
 	only("length", f.Length != "", Truncate)
 	only("scopes", f.Scopes != nil, MissingScope)
 	switch out.Kind {
@@ -301,6 +303,10 @@ func (r *scenarioReader) fits(at string, out *Fault, f *faultFile) {
 	case Slow:
 		if out.For == 0 {
 			out.For = 2 * time.Second
+		}
+	case Lag:
+		if out.For == 0 {
+			out.For = 30 * time.Second
 		}
 	case Truncate:
 		if out.Length == "" {

@@ -81,6 +81,7 @@ func TestScenarioErrors(t *testing.T) {
 	fault("{kind: html, from: 2h, until: 1h}", "not later")
 	fault("{kind: html, status: 500}", "does not belong to html")
 	fault("{kind: status, status: 200}", "want a status")
+	fault("{kind: lost, for: 1s}", "does not belong to lost")
 	fault("{kind: truncate, length: odd}", "right or wrong")
 	fault("{kind: missing_scope}", "want scopes")
 	fault("{kind: html, endpoint: 'users'}", "want a path")

@@ -27,8 +27,11 @@ type Options struct {
 	History time.Duration // of events before the start
 	// EventsPerDay is as in org.Options.
 	EventsPerDay float64
+	Files        int       // of each organization, as in org.Options
 	Scenario     *Scenario // nil: none
 	Tenants      []string  // names to show from the start; others are made when they are asked for
+	// Replay has a vendor's tenants serve the real records of a directory, by app.
+	Replay map[string]string
 	// Real measures what takes real time: slow answers. nil: the real clock.
 	Real clockwork.Clock
 }
@@ -45,6 +48,7 @@ type Server struct {
 	o       Options
 	started time.Time
 	vendors map[string]Vendor
+	replays map[string]any // by app
 
 	mu      sync.Mutex
 	worlds  map[string]*world
@@ -71,7 +75,7 @@ func New(o Options) (*Server, error) {
 	if o.Real == nil {
 		o.Real = clockwork.NewRealClock()
 	}
-	s := &Server{o: o, started: o.Clock.Now().UTC().Truncate(time.Second), vendors: map[string]Vendor{}, worlds: map[string]*world{}, tenants: map[string]*Tenant{}}
+	s := &Server{o: o, started: o.Clock.Now().UTC().Truncate(time.Second), vendors: map[string]Vendor{}, replays: map[string]any{}, worlds: map[string]*world{}, tenants: map[string]*Tenant{}}
 	for _, v := range o.Vendors {
 		s.vendors[v.App] = v
 	}
@@ -79,6 +83,20 @@ func New(o Options) (*Server, error) {
 		if !validName.MatchString(name) {
 			return nil, fmt.Errorf("tenant %q: want small letters, digits and -, at most 39", name)
 		}
+	}
+	for app, dir := range o.Replay {
+		v, ok := s.vendors[app]
+		if !ok {
+			return nil, fmt.Errorf("replay %s: there is no such app", app)
+		}
+		if v.Replay == nil {
+			return nil, fmt.Errorf("replay %s: the sandbox replays no records of this app", app)
+		}
+		records, err := v.Replay(dir)
+		if err != nil {
+			return nil, fmt.Errorf("replay %s: %w", app, err)
+		}
+		s.replays[app] = records
 	}
 	return s, nil
 }
@@ -125,9 +143,15 @@ func (s *Server) serve(t *Tenant, w http.ResponseWriter, r *http.Request) {
 	d := s.decide(t, r)
 	rec := &recorder{ResponseWriter: w}
 	r = r.WithContext(context.WithValue(r.Context(), decisionKey{}, d))
-	defer func() { s.count(t, r, rec.status, d) }() // also when the connection is cut, which is a panic
-	d.apply(s, t, rec, r)
-	if rec.status == 0 && !d.has(Drop) {
+	cut := false
+	defer func() {
+		s.count(t, r, rec.status, d) // also when the connection is cut, which is a panic
+		if cut {
+			reset(rec)
+		}
+	}()
+	cut = d.apply(s, t, rec, r)
+	if rec.status == 0 && !d.has(Drop) && !d.has(Lost) {
 		rec.status = http.StatusOK
 	}
 }
@@ -169,7 +193,7 @@ func (s *Server) tenant(app, name, root string) (*Tenant, error) {
 			s.mu.Unlock()
 			return nil, fmt.Errorf("there are %d tenants already", maxTenants)
 		}
-		t = &Tenant{App: app, Name: name, Base: root + "/" + key, Clock: s.o.Clock, Scenario: s.o.Scenario, server: s}
+		t = &Tenant{App: app, Name: name, Base: root + "/" + key, Clock: s.o.Clock, Scenario: s.o.Scenario, Replay: s.replays[app], server: s}
 		for i := range s.o.Scenario.Faults {
 			if f := &s.o.Scenario.Faults[i]; matchName(f.App, app) && matchName(f.Tenant, name) {
 				t.faults = append(t.faults, newFaultState(f, s.o.Seed, uint64(i), key))
@@ -213,8 +237,18 @@ func (s *Server) world(name string) *world {
 func (w *world) make(s *Server, name string) {
 	w.once.Do(func() {
 		w.World = org.New(org.Options{
-			Name: name, Seed: s.o.Seed, People: s.o.People, Now: s.started, History: s.o.History, EventsPerDay: s.o.EventsPerDay, Log: s.o.Scenario.Log,
+			Name: name, Seed: s.o.Seed, People: s.o.People, Now: s.started, History: s.o.History, EventsPerDay: s.o.EventsPerDay, Files: s.o.Files, Log: s.o.Scenario.Log,
 		})
+	})
+}
+
+// Close ends what tenants do by themselves, and returns when it has ended. What is
+// asked of the server after that may not be answered whole.
+func (s *Server) Close() {
+	s.each(func(t *Tenant) {
+		if c, ok := t.handler.(Closer); ok {
+			c.Close()
+		}
 	})
 }
 

@@ -277,6 +277,8 @@ func TestFaults(t *testing.T) {
 	f("{kind: status, status: 503, count: 4}", map[string]int{"503": 4, "200": 6})
 	f("{kind: status, count: 3, after_requests: 5}", map[string]int{"429": 3, "200": 7})
 	f("{kind: drop, count: 3}", map[string]int{"reset": 3, "200": 7})
+	f("{kind: lost, count: 3}", map[string]int{"reset": 3, "200": 7})
+	f("{kind: lag, for: 1h}", map[string]int{"200": 10})
 	f("{kind: truncate, count: 3}", map[string]int{"unexpected end": 3, "200": 7})
 	f("{kind: truncate, length: right, count: 3}", map[string]int{"short": 3, "200": 7})
 	f("{kind: html, count: 3}", map[string]int{"html": 3, "200": 7})

@@ -9,6 +9,7 @@
 //	doc      what it is, in a sentence
 //	example  a value for the example configuration
 //	enum     accepted values, separated by spaces
+//	lines    "true": a text may have several lines
 //
 // Fields are string, bool, int, int64, time.Duration, Size, []string,
 // secret.Secret, nested structs, or pointers to structs for sections that may

@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"weir/agent/govern"
 	"weir/internal/fault"
 	"weir/internal/rowtest"
 	"weir/internal/sandbox"
@@ -32,15 +35,32 @@ type ActionCase struct {
 	// Effect reports whether the truth shows the effect. nil: the entity tables
 	// have no column that does.
 	Effect func(truth *schemas.Rows, t ActionTarget) bool
-	Event  string // action of the activity that the vendor then logs
+	Event  string // action of the activity that the vendor then logs; "" it logs none
 	Scope  string // in the sandbox's words, without which it cannot be done
+	// Scopes are those of steps that need another, by what their names have before
+	// a colon.
+	Scopes map[string]string
 	// Changed are columns, by table, that undoing does not bring back.
 	Changed map[string][]string
+	// Back reports whether undoing has brought back what it can; nil: the truth
+	// is as before.
+	Back func(truth *schemas.Rows, t ActionTarget) bool
 	// Prepare makes what the sandbox's organizations may lack; nil: they have it.
 	Prepare func(s *org.State)
 	// Again: it is never as the action would have it, so that it can be done
 	// again.
 	Again bool
+	// Free: ids may hold nearly any text, so that what is appended to one makes
+	// the id of nobody.
+	Free bool
+	// Foreign is how a plan for a target that is not the organization's is
+	// refused; "": as bad data.
+	Foreign fault.Class
+}
+
+func (c *ActionCase) scope(s sources.Step) string {
+	name, _, _ := strings.Cut(s.Name, ":")
+	return cmp.Or(c.Scopes[name], c.Scope)
 }
 
 // ActionTarget is a target of a case.
@@ -60,8 +80,8 @@ func RunActions(t *testing.T, f Fixture, cases []ActionCase) {
 			require.True(t, slices.ContainsFunc(cases, func(c ActionCase) bool { return c.Action == a.Action && c.Kind == target.Kind }), "%s on %s has no case", a.Action, target.Kind)
 		}
 	}
-	cut := &cutter{}
-	site := f.NewSite(t, SiteOptions{People: few, Wrap: cut.wrap})
+	cut := &cutter{reads: f.Reads}
+	site := f.NewSite(t, SiteOptions{People: few, Wrap: cut.wrap, Speed: f.Speed})
 	session, ok := site.Session().(sources.Governor)
 	require.True(t, ok, "the session carries out no actions")
 	prepare := func(tenant *sandbox.Tenant) {
@@ -79,15 +99,20 @@ func RunActions(t *testing.T, f Fixture, cases []ActionCase) {
 		prepare(tenant)
 		foreign = append(foreign, site.Sandbox.Truth(tenant))
 	}
+	tracer, ok := session.(sources.Tracer)
+	require.True(t, ok, "a Governor tells how its writes show in the log")
+	trace, err := tracer.Trace(t.Context())
+	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			x := &actionRun{t: t, f: &f, c: c, site: site, session: session, cut: cut}
+			x := &actionRun{t: t, f: &f, c: c, site: site, session: session, trace: &trace, cut: cut}
 			x.refusesForeign(foreign)
 			x.run()
 			x.keepsSecrets()
 		})
 	}
 	if !t.Failed() { // what was done is collected, as anybody's doing is
+		site.Clock.Skip(f.LogLag)
 		site.Once()
 		site.Equal("lake")
 	}
@@ -101,6 +126,7 @@ type actionRun struct {
 	c       ActionCase
 	site    *Site
 	session sources.Governor
+	trace   *sources.Trace
 	cut     *cutter
 	said    []string // plans, receipts and errors
 }
@@ -160,15 +186,18 @@ func (x *actionRun) refusesForeign(foreign []*schemas.Rows) {
 		r := x.request(target)
 		require.NoError(t, x.info().Check(&r), "it has the form of an id")
 		_, err := x.plan(r)
-		require.Equal(t, fault.BadData, fault.Of(err), "%s of another organization: %v", target.ID, err)
+		require.Equal(t, cmp.Or(x.c.Foreign, fault.BadData), fault.Of(err), "%s of another organization: %v", target.ID, err)
 	}
 	own := x.c.Candidates(x.site.Truth())
 	require.NotEmpty(t, own)
 	for _, bad := range []string{"/", "/lifecycle/deactivate", "?x=1", "#x", "%2f", "/../" + own[0].ID, " or true", `"`, "\x00", ";", "\u202e", "\n", "*"} {
 		r := x.request(own[0])
 		r.Target += bad
-		require.Equal(t, fault.BadData, fault.Of(x.info().Check(&r)), "%q", r.Target)
-		_, err := x.plan(r) // were it not checked before
+		err := x.info().Check(&r)
+		if !x.c.Free || err != nil {
+			require.Equal(t, fault.BadData, fault.Of(err), "%q", r.Target)
+		}
+		_, err = x.plan(r) // were it not checked before
 		require.Error(t, err, "%q", r.Target)
 	}
 	r := x.request(own[0])
@@ -176,7 +205,7 @@ func (x *actionRun) refusesForeign(foreign []*schemas.Rows) {
 	r.Target = r.Target[:len(r.Target)-1] + string(rune('0'+(last+1)%10))
 	if r.Target != own[0].ID {
 		_, err := x.plan(r)
-		require.Equal(t, fault.BadData, fault.Of(err), "an id of nobody: %v", err)
+		require.Equal(t, cmp.Or(x.c.Foreign, fault.BadData), fault.Of(err), "an id of nobody: %v", err)
 	}
 	require.Equal(t, writes, x.cut.writes(), "planning writes nothing")
 }
@@ -205,14 +234,20 @@ func (x *actionRun) run() {
 	require.False(t, x.shows(truth, target), "not yet in effect")
 
 	before := x.events(truth)
+	x.site.Clock.Skip(4 * time.Second) // logs tell seconds
+	began := x.site.Clock.Now().Add(-2 * time.Second)
 	for _, s := range p.Steps {
 		x.step(s)
 	}
+	x.site.Clock.Skip(x.f.LogLag)
 	done := x.site.Truth()
 	if x.c.Effect != nil {
 		require.True(t, x.c.Effect(done, target), "the truth shows the effect")
 	}
-	require.Greater(t, x.events(done), before, "the vendor logs %s", x.c.Event)
+	x.traced(done, began, r, p)
+	if x.c.Event != "" {
+		require.Greater(t, x.events(done), before, "the vendor logs %s", x.c.Event)
+	}
 	x.repeat(p, r)
 
 	e := sources.Effect{Request: r, Before: p.Before}
@@ -224,7 +259,7 @@ func (x *actionRun) run() {
 		require.Error(t, err)
 		return
 	}
-	x.undo(e, truth)
+	x.undo(e, truth, target)
 }
 
 func (x *actionRun) shows(truth *schemas.Rows, target ActionTarget) bool {
@@ -245,12 +280,12 @@ func (x *actionRun) events(truth *schemas.Rows) (n int) {
 func (x *actionRun) step(s sources.Step) {
 	t := x.t
 	require.Equal(t, sources.NotDone, x.check(s))
-	if x.c.Scope != "" {
-		x.site.Tenant.TakeScopes(x.c.Scope)
+	if scope := x.c.scope(s); scope != "" {
+		x.site.Tenant.TakeScopes(scope)
 		err := x.do(s)
 		x.site.Tenant.TakeScopes()
 		require.Equal(t, fault.Forbidden, fault.Of(err), "without the scope: %v", err)
-		require.ErrorContains(t, err, x.c.Scope)
+		require.ErrorContains(t, err, scope)
 		require.Equal(t, sources.NotDone, x.check(s), "without the scope")
 	}
 	for _, lost := range []string{lostRequest, lostAnswer} {
@@ -262,9 +297,31 @@ func (x *actionRun) step(s sources.Step) {
 		want := sources.NotDone
 		if lost == lostAnswer {
 			want = sources.Done
+			x.site.Clock.Skip(x.info().Delay) // as governance waits, before it asks
 		}
 		require.Equal(t, want, x.check(s), lost)
 	}
+}
+
+// traced requires that the session knows its writes in the vendor's log, and that
+// the plan explains them.
+func (x *actionRun) traced(truth *schemas.Rows, since time.Time, r sources.ActionRequest, p *sources.Plan) {
+	t := x.t
+	trace := x.trace
+	if x.c.Event == "" {
+		return
+	}
+	require.True(t, trace.Knows(), "the session does not know its own writes")
+	own := 0
+	for i := range truth.Activities {
+		a := &truth.Activities[i]
+		if int64(a.Time) < since.UnixMilli() || !trace.Own(a) {
+			continue
+		}
+		own++
+		require.True(t, govern.Explains(trace, r, p, false, a.Action, a.TargetIDs, a.TargetNames), "no action explains %s on %v %v", a.Action, a.TargetIDs, a.TargetNames)
+	}
+	require.Positive(t, own, "its own write is not known in the log")
 }
 
 // repeat does it all once more, which does no harm or is refused.
@@ -283,13 +340,13 @@ func (x *actionRun) repeat(p *sources.Plan, r sources.ActionRequest) {
 	}
 	again, err := x.plan(r)
 	if err != nil {
-		require.Equal(t, fault.BadData, fault.Of(err), "what is gone cannot be planned: %v", err)
+		require.Contains(t, []fault.Class{fault.BadData, fault.Permanent}, fault.Of(err), "what is gone cannot be planned: %v", err)
 		return
 	}
 	require.Empty(t, again.Steps, "nothing is left to do")
 }
 
-func (x *actionRun) undo(e sources.Effect, truth *schemas.Rows) {
+func (x *actionRun) undo(e sources.Effect, truth *schemas.Rows, target ActionTarget) {
 	t := x.t
 	p, err := x.session.Undo(t.Context(), e)
 	x.say(p, err)
@@ -299,9 +356,14 @@ func (x *actionRun) undo(e sources.Effect, truth *schemas.Rows) {
 	for _, s := range p.Steps {
 		require.Equal(t, sources.NotDone, x.check(s))
 		require.NoError(t, x.do(s))
+		x.site.Clock.Skip(x.info().Delay)
 		require.Equal(t, sources.Done, x.check(s))
 	}
-	require.Empty(t, x.differ(truth, x.site.Truth()), "it is as before")
+	if now := x.site.Truth(); x.c.Back != nil {
+		require.True(t, x.c.Back(now, target), "what can be is given back")
+	} else {
+		require.Empty(t, x.differ(truth, now), "it is as before")
+	}
 	p, err = x.session.Undo(t.Context(), e)
 	x.say(p, err)
 	require.NoError(t, err)
@@ -352,6 +414,7 @@ const (
 
 // cutter counts writes, and cuts connections.
 type cutter struct {
+	reads func(*http.Request) bool
 	mu    sync.Mutex
 	mode  string
 	count int
@@ -381,7 +444,8 @@ func (c *cutter) take() string {
 func (c *cutter) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mode := ""
-		if r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/token") && !strings.HasSuffix(r.URL.Path, "/graphql") && !strings.HasSuffix(r.URL.Path, "/access_tokens") {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasSuffix(r.URL.Path, "/token") || strings.HasSuffix(r.URL.Path, "/graphql") || strings.HasSuffix(r.URL.Path, "/access_tokens")
+		if !reads && (c.reads == nil || !c.reads(r)) {
 			mode = c.take()
 		}
 		switch mode {

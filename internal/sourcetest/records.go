@@ -102,7 +102,7 @@ var activities = schemas.ByName(schemas.TableActivities)
 func malformed(t *testing.T, f *Fixture) {
 	for _, bad := range []any{map[string]any{"weir": "nonsense"}, "text", json.Number("7"), nil, []any{}} {
 		var replaced atomic.Int64
-		site := f.NewSite(t, SiteOptions{People: few, Wrap: spoil(bad, &replaced)})
+		site := f.NewSite(t, SiteOptions{People: few, Wrap: f.spoil(bad, &replaced)})
 		// A listing that cannot be understood as a whole does not complete.
 		if err := site.Run(t.Context(), site.Config(), true); err != nil {
 			require.ErrorContains(t, err, "listing ")
@@ -128,7 +128,7 @@ func malformed(t *testing.T, f *Fixture) {
 	same := Answers(func(_ *http.Request, v any) any { return v })          // or the records' bytes would differ
 	site.Wrap(same)
 	site.Once()
-	site.Wrap(spoil(map[string]any{"weir": "nonsense"}, new(atomic.Int64)))
+	site.Wrap(f.spoil(map[string]any{"weir": "nonsense"}, new(atomic.Int64)))
 	for range 3 {
 		site.Clock.Skip(25 * time.Hour)
 		_ = site.Run(t.Context(), site.Config(), true)
@@ -139,10 +139,18 @@ func malformed(t *testing.T, f *Fixture) {
 	site.Equal("lake")
 }
 
-// spoil returns a wrapper that replaces the second of each list's records.
-func spoil(bad any, replaced *atomic.Int64) func(http.Handler) http.Handler {
-	return Answers(func(_ *http.Request, v any) any {
-		if list, ok := v.([]any); ok && len(list) > 2 {
+// spoil returns a wrapper that replaces the second of each list's records, also
+// where the list is an object's "value", as OData has it.
+func (f *Fixture) spoil(bad any, replaced *atomic.Int64) func(http.Handler) http.Handler {
+	return Answers(func(r *http.Request, v any) any {
+		if f.Listings != nil && f.Listings(r) {
+			return v
+		}
+		list, ok := v.([]any)
+		if o, is := v.(map[string]any); is {
+			list, ok = o["value"].([]any)
+		}
+		if ok && len(list) > 2 {
 			if _, ok := list[1].(map[string]any); ok {
 				list[1] = bad
 				replaced.Add(1)

@@ -45,6 +45,16 @@ type Fixture struct {
 	// Words are members of the vendor's records that hold words of its own, to
 	// which it may add.
 	Words []string
+	// Listings tells the requests whose answers list what holds records, files
+	// say: a bad entry there costs all that it would have led to.
+	Listings func(*http.Request) bool
+	// Reads tells, of requests that are no GET, those that change nothing. It
+	// leaves the body as it was.
+	Reads func(*http.Request) bool
+	// LogLag is how long the vendor's log takes to show what was done.
+	LogLag time.Duration
+	// Speed of the clock, where actions are tried; 0: the suite's.
+	Speed int
 	// Skip are tests that this connector is exempt from, with the reason.
 	Skip map[string]string
 }
@@ -398,6 +408,7 @@ func late(t *testing.T, f *Fixture) {
 	})
 	require.Positive(t, some, "some were late")
 	site.Once()
+	site.fullRound() // what is gone shows after two
 	site.Equal("lake")
 	site.polite()
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -85,6 +86,24 @@ func Load(t testing.TB, file string, known []Known) *Spec {
 
 // Wrap validates what passes through next, whose paths begin with prefix.
 func (s *Spec) Wrap(prefix string, next http.Handler) http.Handler {
+	return s.wrap(prefix, next, true)
+}
+
+// Requests validates what is asked of next, and not what it answers: for a
+// scripted vendor, which answers no more than a test needs.
+func (s *Spec) Requests(prefix string, next http.Handler) http.Handler {
+	return s.wrap(prefix, next, false)
+}
+
+// Checked returns the operations that were asked for, as the specification has
+// them.
+func (s *Spec) Checked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.checked))
+}
+
+func (s *Spec) wrap(prefix string, next http.Handler, answers bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -95,7 +114,7 @@ func (s *Spec) Wrap(prefix string, next http.Handler) http.Handler {
 		rec := httptest.NewRecorder()
 		next.ServeHTTP(rec, r)
 		if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok {
-			s.check(path, r, body, rec)
+			s.check(path, r, body, rec, answers)
 		}
 		for k, v := range rec.Header() {
 			w.Header()[k] = v
@@ -105,8 +124,8 @@ func (s *Spec) Wrap(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// check validates one exchange.
-func (s *Spec) check(path string, r *http.Request, body []byte, rec *httptest.ResponseRecorder) {
+// check validates one exchange, or the request alone.
+func (s *Spec) check(path string, r *http.Request, body []byte, rec *httptest.ResponseRecorder, answers bool) {
 	like, err := http.NewRequestWithContext(r.Context(), r.Method, (&url.URL{Path: path, RawQuery: r.URL.RawQuery}).String(), bytes.NewReader(body))
 	if err != nil {
 		s.deviates(Deviation{r.Method + " " + path, "request", err.Error()})
@@ -135,6 +154,9 @@ func (s *Spec) check(path string, r *http.Request, body []byte, rec *httptest.Re
 		if route.Operation.Parameters.GetByInAndName("query", name) == nil && route.PathItem.Parameters.GetByInAndName("query", name) == nil {
 			s.deviates(Deviation{operation, "request", fmt.Sprintf("no query parameter %q", name)})
 		}
+	}
+	if !answers {
+		return
 	}
 	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: rec.Code, Header: rec.Header(), Options: in.Options}
 	out.SetBodyBytes(rec.Body.Bytes())

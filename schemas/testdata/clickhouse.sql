@@ -429,6 +429,7 @@ CREATE TABLE IF NOT EXISTS `weir`.`actions` (
     `not_before` Nullable(DateTime64(3, 'UTC')),
     `not_after` Nullable(DateTime64(3, 'UTC')),
     `dry_run` Nullable(Bool),
+    `signature` String,
     `db_user` LowCardinality(String) MATERIALIZED currentUser(),
     `received_at` DateTime64(3, 'UTC') MATERIALIZED now64(3)
 )
@@ -442,6 +443,7 @@ CREATE TABLE IF NOT EXISTS `weir`.`action_approvals` (
     `plan_hash` String,
     `decision` LowCardinality(String),
     `reason` String,
+    `signature` String,
     `db_user` LowCardinality(String) MATERIALIZED currentUser(),
     `received_at` DateTime64(3, 'UTC') MATERIALIZED now64(3)
 )
@@ -1021,15 +1023,36 @@ LEFT ANY JOIN `weir`.app_grants AS cred ON cred.instance = a.instance AND cred.g
 COMMENT 'Weir: activities with the accounts, groups, files, apps and grants they name, joined by id, alias or e-mail (1483a59b63784053)';
 
 CREATE OR REPLACE VIEW `weir`.`file_access` AS
-SELECT p.instance AS instance, p.app AS app, p.file_id AS file_id, f.kind AS kind, f.name AS name, f.path AS path,
+SELECT p.instance AS instance, p.app AS app, r.file_id AS file_id, f.kind AS kind, f.name AS name, f.path AS path,
     f.container_id AS container_id, f.container_name AS container_name, f.sharing AS sharing, f.owner_id AS owner_id,
-    p.permission_id AS permission_id, p.role AS role, p.inherited AS inherited, p.link_scope AS link_scope, p.expires_at AS expires_at,
+    p.permission_id AS permission_id, p.role AS role, if(r.file_id <> p.file_id, true, p.inherited) AS inherited, p.file_id AS granted_on, p.link_scope AS link_scope, p.expires_at AS expires_at,
     p.grantee_kind AS grantee_kind, p.grantee_id AS grantee_id, p.grantee_email AS grantee_email,
     multiIf(p.grantee_kind = 'group', m.account_id, byid.account_id <> '', byid.account_id, bymail.account_id) AS account_id,
     if(p.grantee_kind = 'group', p.grantee_id, '') AS via_group_id,
     who.login AS login, who.email AS email, who.status AS status, who.external AS external
-FROM `weir`.file_permissions AS p
-LEFT ANY JOIN `weir`.files AS f ON f.instance = p.instance AND f.file_id = p.file_id
+FROM (
+    WITH RECURSIVE holders AS
+    (
+        SELECT instance, file_id, parent_id FROM `weir`.files WHERE kind IN ('folder', 'container') AND parent_id <> ''
+    ),
+    inside AS
+    (
+        SELECT DISTINCT instance, file_id AS granted_on, file_id AS holder, 0 AS depth FROM `weir`.file_permissions
+        UNION ALL
+        SELECT i.instance, i.granted_on, h.file_id, i.depth + 1
+        FROM inside AS i INNER JOIN holders AS h ON h.instance = i.instance AND h.parent_id = i.holder
+        WHERE i.depth < 100 AND h.file_id <> i.granted_on
+    )
+    SELECT DISTINCT i.instance AS instance, i.granted_on AS granted_on, arrayJoin(arrayPushBack(c.files, i.holder)) AS file_id
+    FROM inside AS i
+    LEFT ANY JOIN
+    (
+        SELECT instance, parent_id, groupArray(file_id) AS files FROM `weir`.files
+        WHERE kind NOT IN ('folder', 'container') AND parent_id <> '' GROUP BY instance, parent_id
+    ) AS c ON c.instance = i.instance AND c.parent_id = i.holder
+) AS r
+INNER JOIN `weir`.file_permissions AS p ON p.instance = r.instance AND p.file_id = r.granted_on
+LEFT ANY JOIN `weir`.files AS f ON f.instance = r.instance AND f.file_id = r.file_id
 LEFT JOIN (
     WITH RECURSIVE inside AS
     (
@@ -1063,7 +1086,7 @@ LEFT ANY JOIN (
 ) AS bymail ON bymail.instance = p.instance AND bymail.name = p.grantee_email
 LEFT ANY JOIN `weir`.accounts AS who ON who.instance = p.instance
     AND who.account_id = multiIf(p.grantee_kind = 'group', m.account_id, byid.account_id <> '', byid.account_id, bymail.account_id)
-COMMENT 'Weir: who can reach which file, folder or container by a grant on it, groups resolved to their members (829646894f37c4fb)';
+COMMENT 'Weir: who can reach which file, folder or container by a grant on it or on what it lies in, groups resolved to their members (11d67a83030eadea)';
 
 CREATE OR REPLACE VIEW `weir`.`effective_privileges` AS
 SELECT p.instance AS instance, p.app AS app, p.privilege_id AS privilege_id, p.role_id AS role_id, p.role_name AS role_name,

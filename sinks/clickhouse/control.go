@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -27,13 +28,13 @@ func (s *sink) checkControl(ctx context.Context, db driver.Conn, table string) e
 		return err
 	}
 	defer rows.Close()
-	proven, columns := 0, 0
+	proven, have := 0, map[string]bool{}
 	for rows.Next() {
 		var name, kind, expression string
 		if err := rows.Scan(&name, &kind, &expression); err != nil {
 			return err
 		}
-		columns++
+		have[name] = true
 		if want, ok := proofs[name]; ok && kind == "MATERIALIZED" && expression == want {
 			proven++
 		}
@@ -42,17 +43,30 @@ func (s *sink) checkControl(ctx context.Context, db driver.Conn, table string) e
 		return err
 	}
 	switch {
-	case columns == 0:
+	case len(have) == 0:
 		return fault.New(fault.Permanent, "there is no table %s, or it cannot be seen: weir schema ddl and weir schema ddl --grants print what to run", s.table(table))
 	case proven != len(proofs):
 		return fault.New(fault.Permanent, "%s does not say by itself who inserted a row and when: db_user and received_at must be MATERIALIZED as weir schema ddl prints them", s.table(table))
 	}
+	return s.lacking(table, have)
+}
+
+// lacking refuses a control table without a column of today's: Weir's own user
+// may not alter it.
+func (s *sink) lacking(table string, have map[string]bool) error {
+	for _, t := range schemas.ControlTables() {
+		if t.Name != table {
+			continue
+		}
+		if alter := t.ClickHouseAlter(s.cfg.Database, func(column string) bool { return have[column] }); alter != "" {
+			return fault.New(fault.Permanent, "%s is of an older Weir. Run: %s; and, for the roles, what weir schema ddl --grants prints", s.table(table), alter)
+		}
+	}
 	return nil
 }
 
-// control reads rows of a control table after a place, in order; rows of the
-// last place are read to their end.
-func (s *sink) control(ctx context.Context, table, id string, columns []string, after sinks.ControlPlace, limit int, scan func(driver.Rows) error) error {
+// control reads at most limit rows of a control table after a place, in order.
+func (s *sink) control(ctx context.Context, table string, texts, others []string, after sinks.ControlPlace, limit int, scan func(driver.Rows) error) error {
 	db, err := s.db()
 	if err != nil {
 		return err
@@ -62,10 +76,20 @@ func (s *sink) control(ctx context.Context, table, id string, columns []string, 
 	if err := s.checkControl(ctx, db, table); err != nil {
 		return err
 	}
-	rows, err := db.Query(ctx, fmt.Sprintf(`SELECT %s, toString(db_user), received_at FROM %s
-		WHERE received_at >= fromUnixTimestamp64Milli(?, 'UTC') AND (received_at > fromUnixTimestamp64Milli(?, 'UTC') OR %s > ?)
-		ORDER BY received_at, %s LIMIT %d WITH TIES`, strings.Join(columns, ", "), s.table(table), id, id, limit),
-		int64(after.ReceivedAt), int64(after.ReceivedAt), after.ID)
+	var columns, all []string
+	for _, name := range texts {
+		// Cut where none is taken any more. The place has the id as it was read.
+		c := fmt.Sprintf("substring(toString(%s), 1, %d)", schemas.QuoteClickHouse(name), sinks.MaxControlText)
+		columns, all = append(columns, c), append(all, c)
+	}
+	for _, name := range others {
+		columns, all = append(columns, name), append(all, "ifNull(toString("+name+"), '-')")
+	}
+	id, hash := columns[0], "hex(sipHash128("+strings.Join(append(all, "toString(db_user)"), ", ")+"))"
+	rows, err := db.Query(ctx, fmt.Sprintf(`SELECT %s, toString(db_user), received_at, %s AS row_hash FROM %s
+		WHERE received_at >= fromUnixTimestamp64Milli(?, 'UTC') AND (received_at, %s, %s) > (fromUnixTimestamp64Milli(?, 'UTC'), unhex(?), ?)
+		ORDER BY received_at, %s, row_hash LIMIT %d`, strings.Join(columns, ", "), hash, s.table(table), id, hash, id, limit),
+		int64(after.ReceivedAt), int64(after.ReceivedAt), hex.EncodeToString([]byte(after.ID)), after.Row)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", table, err)
 	}
@@ -78,25 +102,16 @@ func (s *sink) control(ctx context.Context, table, id string, columns []string, 
 	return rows.Err()
 }
 
-// bounded are expressions that read text columns, cut where none is taken any
-// more.
-func bounded(names ...string) (out []string) {
-	for _, n := range names {
-		out = append(out, fmt.Sprintf("substring(toString(%s), 1, %d)", schemas.QuoteClickHouse(n), sinks.MaxControlText))
-	}
-	return out
-}
-
 // Requests implements sinks.Control.
 func (s *sink) Requests(ctx context.Context, after sinks.ControlPlace, limit int) (out []schemas.ActionRow, err error) {
-	columns := append(bounded("id", "instance", "action", "target_kind", "target_id", "params", "reason", "change_ref", "requested_by"), "not_before", "not_after", "dry_run")
-	err = s.control(ctx, schemas.TableActions, "id", columns, after, limit, func(rows driver.Rows) error {
+	texts := []string{"id", "instance", "action", "target_kind", "target_id", "params", "reason", "change_ref", "requested_by", "signature"}
+	err = s.control(ctx, schemas.TableActions, texts, []string{"not_before", "not_after", "dry_run"}, after, limit, func(rows driver.Rows) error {
 		var r schemas.ActionRow
 		var notBefore, notAfter *time.Time
 		var dryRun *bool
 		var at time.Time
-		if err := rows.Scan(&r.ID, &r.Instance, &r.Action, &r.TargetKind, &r.TargetID, &r.Params, &r.Reason, &r.ChangeRef, &r.RequestedBy,
-			&notBefore, &notAfter, &dryRun, &r.DBUser, &at); err != nil {
+		if err := rows.Scan(&r.ID, &r.Instance, &r.Action, &r.TargetKind, &r.TargetID, &r.Params, &r.Reason, &r.ChangeRef, &r.RequestedBy, &r.Signature,
+			&notBefore, &notAfter, &dryRun, &r.DBUser, &at, &r.RowHash); err != nil {
 			return err
 		}
 		r.NotBefore, r.NotAfter, r.ReceivedAt = millis(notBefore), millis(notAfter), schemas.Time(at.UnixMilli())
@@ -123,11 +138,11 @@ func millis(t *time.Time) schemas.Time {
 
 // Approvals implements sinks.Control.
 func (s *sink) Approvals(ctx context.Context, after sinks.ControlPlace, limit int) (out []schemas.ApprovalRow, err error) {
-	columns := bounded("action_id", "request_hash", "plan_hash", "decision", "reason")
-	err = s.control(ctx, schemas.TableActionApprovals, "action_id", columns, after, limit, func(rows driver.Rows) error {
+	texts := []string{"action_id", "request_hash", "plan_hash", "decision", "reason", "signature"}
+	err = s.control(ctx, schemas.TableActionApprovals, texts, nil, after, limit, func(rows driver.Rows) error {
 		var r schemas.ApprovalRow
 		var at time.Time
-		if err := rows.Scan(&r.ActionID, &r.RequestHash, &r.PlanHash, &r.Decision, &r.Reason, &r.DBUser, &at); err != nil {
+		if err := rows.Scan(&r.ActionID, &r.RequestHash, &r.PlanHash, &r.Decision, &r.Reason, &r.Signature, &r.DBUser, &at, &r.RowHash); err != nil {
 			return err
 		}
 		r.ReceivedAt = schemas.Time(at.UnixMilli())

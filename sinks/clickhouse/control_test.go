@@ -83,7 +83,7 @@ func TestControlTables(t *testing.T) {
 	require.Equal(t, "alice", rows[0].DBUser)
 	require.Equal(t, "the boss", rows[0].RequestedBy)
 	require.Positive(t, rows[0].ReceivedAt)
-	rows, err = control.Requests(t.Context(), sinks.ControlPlace{ReceivedAt: rows[0].ReceivedAt, ID: "a1"}, 10)
+	rows, err = control.Requests(t.Context(), sinks.ControlPlace{ReceivedAt: rows[0].ReceivedAt, ID: "a1", Row: rows[0].RowHash}, 10)
 	require.NoError(t, err)
 	require.Empty(t, rows)
 	approvals, err := control.Approvals(t.Context(), sinks.ControlPlace{}, 10)
@@ -101,21 +101,55 @@ func TestControlTables(t *testing.T) {
 
 	// Long texts are cut, pages join, and a table that proves nothing is refused.
 	require.Empty(t, as("alice", "INSERT INTO weir.actions (id, params) SELECT concat('b', leftPad(toString(number), 4, '0')), repeat('x', if(number = 0, 1000000, 1)) FROM numbers(25)"))
-	place, seen := sinks.ControlPlace{}, map[string]bool{}
-	for {
-		rows, err := control.Requests(t.Context(), place, 7)
+	read := func(limit int) (ids map[string]int) {
+		ids = map[string]int{}
+		for place := (sinks.ControlPlace{}); ; {
+			rows, err := control.Requests(t.Context(), place, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(rows), limit)
+			for _, r := range rows {
+				require.LessOrEqual(t, len(r.Params), sinks.MaxControlText)
+				ids[r.ID]++
+				next := sinks.ControlPlace{ReceivedAt: r.ReceivedAt, ID: r.ID, Row: r.RowHash}
+				require.Negative(t, place.Compare(next))
+				place = next
+			}
+			if len(rows) < limit {
+				return ids
+			}
+		}
+	}
+	require.Len(t, read(7), 26)
+
+	// One id at one time, a row that differs in what may be null, an id that no
+	// query could hold as it is: all are read, and no page holds more than asked.
+	require.Empty(t, as("alice", "INSERT INTO weir.actions (id, reason, dry_run) SELECT 'same', toString(number DIV 2), if(number % 2, true, NULL) FROM numbers(40)"))
+	require.Empty(t, as("alice", `INSERT INTO weir.actions (id) SELECT concat('\\\'?\0\xff', repeat('y', 100000)) FROM numbers(1)`))
+	ids := read(7)
+	require.Len(t, ids, 28)
+	require.Equal(t, 40, ids["same"])
+	require.Empty(t, as("bob", "INSERT INTO weir.action_approvals (action_id, decision, reason) SELECT 'same', 'approve', toString(number) FROM numbers(40)"))
+	heard := map[string]bool{}
+	for place := (sinks.ControlPlace{}); ; {
+		rows, err := control.Approvals(t.Context(), place, 7)
 		require.NoError(t, err)
+		require.LessOrEqual(t, len(rows), 7)
 		for _, r := range rows {
-			require.False(t, seen[r.ID], r.ID)
-			require.LessOrEqual(t, len(r.Params), sinks.MaxControlText)
-			seen[r.ID] = true
-			place = sinks.ControlPlace{ReceivedAt: r.ReceivedAt, ID: r.ID}
+			heard[r.Reason] = true
+			place = sinks.ControlPlace{ReceivedAt: r.ReceivedAt, ID: r.ActionID, Row: r.RowHash}
 		}
 		if len(rows) < 7 {
 			break
 		}
 	}
-	require.Len(t, seen, 26)
+	require.Len(t, heard, 41) // one without a reason from before
+	server.Query(t, "ALTER TABLE weir.actions DROP COLUMN signature")
+	_, err = control.Requests(t.Context(), sinks.ControlPlace{}, 10)
+	_, alter, _ := strings.Cut(err.Error(), "Run: ")
+	alter, _, _ = strings.Cut(alter, ";")
+	server.Query(t, alter)
+	_, err = control.Requests(t.Context(), sinks.ControlPlace{}, 10)
+	require.NoError(t, err)
 	server.Query(t, "ALTER TABLE weir.actions MODIFY COLUMN db_user LowCardinality(String) DEFAULT currentUser()")
 	_, err = control.Requests(t.Context(), sinks.ControlPlace{}, 10)
 	require.ErrorContains(t, err, "must be MATERIALIZED")

@@ -50,6 +50,21 @@ func TestCurrentViews(t *testing.T) {
 	server.Query(t, "INSERT INTO now.file_permissions_log (app, instance, observed_at, version, change, file_id, permission_id, grantee_id, grantee_kind, grantee_email, role) VALUES ('okta', 'acme', now(), 31, 'added', 'f', '1', 'inner', 'group', '', 'read'), ('okta', 'acme', now(), 32, 'added', 'f', '2', '', 'account', 'uno@acme.example', 'write'), ('okta', 'acme', now(), 33, 'added', 'f', '3', '', 'anyone', '', 'read')")
 	require.Equal(t, "plan\t1\tb\tinner\nplan\t2\ta\t\nplan\t3\t\t", server.Query(t, "SELECT name, permission_id, account_id, via_group_id FROM now.file_access ORDER BY permission_id FORMAT TSV"))
 
+	// A grant on a folder, drive or site reaches all below it, once each, and
+	// nothing beside it.
+	server.Query(t, `INSERT INTO now.files_log (app, instance, observed_at, version, change, file_id, kind, name, parent_id) VALUES
+		('m', 'm365', now(), 50, 'added', 'site', 'container', 'Sales', ''), ('m', 'm365', now(), 51, 'added', 'drive', 'container', 'Documents', 'site'),
+		('m', 'm365', now(), 52, 'added', 'outer', 'folder', 'outer', 'drive'), ('m', 'm365', now(), 53, 'added', 'inner', 'folder', 'inner', 'outer'),
+		('m', 'm365', now(), 54, 'added', 'deep', 'file', 'deep.txt', 'inner'), ('m', 'm365', now(), 55, 'added', 'flat', 'file', 'flat.txt', 'drive'),
+		('m', 'm365', now(), 56, 'added', 'loop', 'folder', 'loop', 'loop'), ('m', 'm365', now(), 57, 'added', 'gone', 'file', 'gone.txt', 'inner'),
+		('m', 'm365', now(), 58, 'removed', 'gone', 'file', '', ''), ('m', 'other', now(), 59, 'added', 'deep', 'file', 'another instance', 'inner')`)
+	server.Query(t, `INSERT INTO now.file_permissions_log (app, instance, observed_at, version, change, file_id, permission_id, grantee_id, grantee_kind, role) VALUES
+		('m', 'm365', now(), 60, 'added', 'drive', 'p-drive', '', 'anyone', 'read'), ('m', 'm365', now(), 61, 'added', 'outer', 'p-outer', '', 'domain', 'write'),
+		('m', 'm365', now(), 62, 'added', 'deep', 'p-deep', '', 'link', 'read'), ('m', 'm365', now(), 63, 'added', 'loop', 'p-loop', '', 'anyone', 'read')`)
+	require.Equal(t, "deep\tp-deep\tdeep\t\\N\ndeep\tp-drive\tdrive\ttrue\ndeep\tp-outer\touter\ttrue\ndrive\tp-drive\tdrive\t\\N\nflat\tp-drive\tdrive\ttrue\n"+
+		"inner\tp-drive\tdrive\ttrue\ninner\tp-outer\touter\ttrue\nloop\tp-loop\tloop\t\\N\nouter\tp-drive\tdrive\ttrue\nouter\tp-outer\touter\t\\N",
+		server.Query(t, "SELECT file_id, permission_id, granted_on, inherited FROM now.file_access WHERE instance = 'm365' ORDER BY file_id, permission_id FORMAT TSV"))
+
 	// An older view of ours is made anew; what is not ours is refused.
 	server.Query(t, "CREATE OR REPLACE VIEW now.accounts AS SELECT 1 AS one COMMENT 'Weir: an older one'")
 	require.NoError(t, s.Prepare(t.Context(), schemas.Tables()))

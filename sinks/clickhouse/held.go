@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +13,10 @@ import (
 
 var _ sinks.Holder = (*sink)(nil)
 
-const heldBatches = 5000 // counted by one statement
+const (
+	heldBatches = 5000 // counted by one statement
+	heldGaps    = 500  // looked into by one statement
+)
 
 // Held implements sinks.Holder. Rows are told apart by their versions: a table
 // does not know of parts.
@@ -33,6 +37,9 @@ func (s *sink) Held(ctx context.Context, q sinks.HeldQuery, visit func(sinks.Hel
 		if err := s.countBatches(ctx, q.Table, ids, h.Batches); err != nil {
 			return h, err
 		}
+	}
+	if h.Filled, err = s.countFilled(ctx, q, h.Batches); err != nil {
+		return h, err
 	}
 	content := "toUInt64(0)"
 	if q.Table.Name == schemas.TableActivities {
@@ -92,4 +99,38 @@ func (s *sink) countBatches(ctx context.Context, t *schemas.Table, ids []string,
 		out[id] = int64(n)
 	}
 	return rows.Err()
+}
+
+// countFilled counts the rows whose versions are in the gaps asked for, but for
+// those of the batches that were counted.
+func (s *sink) countFilled(ctx context.Context, q sinks.HeldQuery, counted map[string]int64) (n int64, err error) {
+	db, err := s.db()
+	if err != nil {
+		return 0, err
+	}
+	count := func(more string) (n int64, err error) {
+		for gaps := range slices.Chunk(q.Gaps, heldGaps) {
+			words := make([]string, len(gaps))
+			for i, g := range gaps {
+				words[i] = fmt.Sprintf("version > %d AND version <= %d", g.Lo, g.Hi)
+			}
+			var some uint64
+			if err := db.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE (%s)%s", s.table(q.Table.ClickHouseName()), strings.Join(words, " OR "), more)).Scan(&some); err != nil {
+				return n, fmt.Errorf("counting rows of gaps in %s: %w", q.Table.ClickHouseName(), err)
+			}
+			n += int64(some)
+		}
+		return n, nil
+	}
+	if n, err = count(""); err != nil || n == 0 {
+		return n, err
+	}
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(counted)), heldBatches) {
+		some, err := count(" AND batch_id IN ('" + strings.Join(ids, "','") + "')")
+		if err != nil {
+			return n, err
+		}
+		n -= some
+	}
+	return n, nil
 }

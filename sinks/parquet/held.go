@@ -6,9 +6,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/cespare/xxhash/v2"
 
 	"weir/schemas"
@@ -44,56 +41,33 @@ func (s *sink) Held(ctx context.Context, q sinks.HeldQuery, visit func(sinks.Hel
 			}
 		}
 	}
+	want := append([]string{"instance", "batch_id", "version", "observed_at", q.Table.DateColumn}, q.Columns...)
+	if q.Table.Name == schemas.TableActivities {
+		want = append(want, "raw")
+	}
+	filled := func(row *sinks.HeldRow) bool { return !asked[row.BatchID] && sinks.Within(q.Gaps, row.Version) }
 	for _, m := range marks[from:] {
 		h.Parts++
 		h.After = append(h.After, m.Part)
 		for _, f := range m.Files {
-			if err := s.heldFile(ctx, s.file(f), q, &h, visit); err != nil {
-				return h, fmt.Errorf("reading %s: %w", s.file(f), err)
+			err := s.readMarked(ctx, f, want, heldRows, func(rec arrow.RecordBatch) error {
+				return heldRecord(rec, q, func(row *sinks.HeldRow) error {
+					h.MaxVersion = max(h.MaxVersion, row.Version)
+					if filled(row) {
+						h.Filled++
+					}
+					return visit(*row)
+				})
+			})
+			if err != nil {
+				return h, err
 			}
 		}
 	}
 	return h, nil
 }
 
-// heldFile visits the rows of one file.
-func (s *sink) heldFile(ctx context.Context, name string, q sinks.HeldQuery, h *sinks.Held, visit func(sinks.HeldRow) error) error {
-	f, err := file.OpenParquetFile(name, false)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	reader, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: heldRows}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
-	want := append([]string{"instance", "batch_id", "version", "observed_at", q.Table.DateColumn}, q.Columns...)
-	if q.Table.Name == schemas.TableActivities {
-		want = append(want, "raw")
-	}
-	var columns []int
-	for _, name := range want {
-		if i := f.MetaData().Schema.ColumnIndexByName(name); i >= 0 {
-			columns = append(columns, i)
-		}
-	}
-	records, err := reader.GetRecordReader(ctx, columns, nil)
-	if err != nil {
-		return err
-	}
-	defer records.Release()
-	for records.Next() {
-		if err := heldRecord(records.RecordBatch(), q, h, visit); err != nil {
-			return err
-		}
-	}
-	if err := records.Err(); err != nil && ctx.Err() == nil && err.Error() != "EOF" {
-		return err
-	}
-	return ctx.Err()
-}
-
-func heldRecord(rec arrow.RecordBatch, q sinks.HeldQuery, h *sinks.Held, visit func(sinks.HeldRow) error) error {
+func heldRecord(rec arrow.RecordBatch, q sinks.HeldQuery, visit func(*sinks.HeldRow) error) error {
 	column := func(name string) arrow.Array {
 		if i := rec.Schema().FieldIndices(name); len(i) > 0 {
 			return rec.Column(i[0])
@@ -148,8 +122,7 @@ func heldRecord(rec arrow.RecordBatch, q sinks.HeldQuery, h *sinks.Held, visit f
 			row.Values[k] = texts[3+k](i)
 		}
 		row.Version, row.ObservedAt, row.Time = numbers[0](i), schemas.Time(numbers[1](i)), schemas.Time(numbers[2](i))
-		h.MaxVersion = max(h.MaxVersion, row.Version)
-		if err := visit(row); err != nil {
+		if err := visit(&row); err != nil {
 			return err
 		}
 	}

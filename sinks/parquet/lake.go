@@ -3,16 +3,12 @@ package parquet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"weir/internal/fault"
 	"weir/schemas"
@@ -51,45 +47,19 @@ func (s *sink) ReadPart(ctx context.Context, t *schemas.Table, part string, yiel
 		if !ok {
 			return fault.New(fault.Permanent, "mark of part %s: %q is no path of ours", part, f.Path)
 		}
-		n, err := s.readFile(ctx, t, f, func(c *schemas.Chunk) error { return yield(app, c) })
-		if err == nil && n != f.Rows {
-			err = fault.New(fault.Permanent, "it holds %d rows, its mark says %d", n, f.Rows)
-		}
+		err := s.readMarked(ctx, f, nil, readRows, func(rec arrow.RecordBatch) error {
+			c, err := schemas.NewChunk(t, rec)
+			if err != nil {
+				return err
+			}
+			defer c.Release()
+			return yield(app, c)
+		})
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", s.file(f), err)
+			return err
 		}
 	}
 	return nil
-}
-
-func (s *sink) readFile(ctx context.Context, t *schemas.Table, f MarkFile, yield func(*schemas.Chunk) error) (rows int64, err error) {
-	pf, err := file.OpenParquetFile(s.file(f), false, file.WithReadProps(parquet.NewReaderProperties(memory.DefaultAllocator)))
-	if err != nil {
-		return 0, err
-	}
-	defer pf.Close()
-	r, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: readRows}, memory.DefaultAllocator)
-	if err != nil {
-		return 0, err
-	}
-	rr, err := r.GetRecordReader(ctx, nil, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer rr.Release()
-	for rr.Next() {
-		c, err := schemas.NewChunk(t, rr.RecordBatch())
-		if err != nil {
-			return rows, err
-		}
-		rows += int64(c.Len())
-		err = yield(c)
-		c.Release()
-		if err != nil {
-			return rows, err
-		}
-	}
-	return rows, rr.Err()
 }
 
 // LastPart implements sinks.Chained. Marks may be gone that somebody removed

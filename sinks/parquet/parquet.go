@@ -164,7 +164,7 @@ func (s *sink) Owner(context.Context) (o sinks.Owner, err error) {
 		return o, fmt.Errorf("reading the sink's owner: %w", err)
 	}
 	if err := json.Unmarshal(b, &o); err != nil {
-		return o, fault.New(fault.Permanent, "%s is damaged: %w", s.ownerFile(), err)
+		return o, fault.New(fault.Permanent, "%s is damaged: %w; put a copy back, or move it away and run `weir state reconcile --take-over`", s.ownerFile(), err)
 	}
 	return o, nil
 }

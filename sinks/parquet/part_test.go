@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/stretchr/testify/require"
 
@@ -296,4 +297,53 @@ func TestFolderRemoved(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, marks, 2)
 	require.True(t, deliver(t, s, threeDays(t, 1, "")).Repeat, "a marked part does not come back")
+}
+
+// A file that was damaged since it was marked is an error to whoever reads it
+// again, and nothing of it is taken.
+func TestDamagedFileIsNotRead(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	lake := open(t, root)
+	p := threeDays(t, 1, "")
+	deliver(t, lake, p)
+	marks, err := ReadMarks(root, "activities")
+	require.NoError(t, err)
+	name := lake.file(marks[0].Files[0])
+	whole, err := os.ReadFile(name)
+	require.NoError(t, err)
+	read := func() (rows int, err error) {
+		one := lake.ReadPart(t.Context(), p.Table, p.ID, func(string, *schemas.Chunk) error {
+			rows++
+			return nil
+		})
+		_, two := lake.Held(t.Context(), sinks.HeldQuery{Table: p.Table}, func(sinks.HeldRow) error {
+			rows++
+			return nil
+		})
+		if one == nil || two == nil {
+			return rows, nil
+		}
+		return rows, one
+	}
+	rows, err := read()
+	require.NoError(t, err)
+	require.Positive(t, rows)
+	for at := 0; at < len(whole); at += 1 + len(whole)/50 {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 0x55
+		for _, content := range [][]byte{damaged, whole[:at]} {
+			require.NoError(t, os.WriteFile(name, content, 0o600))
+			rows, err := read()
+			require.ErrorContains(t, err, name, at)
+			require.Equal(t, fault.Permanent, fault.Of(err))
+			require.Zero(t, rows)
+			// Nor does it end the process where nobody looks first.
+			_ = readFile(t.Context(), name, nil, readRows, func(arrow.RecordBatch) error { return nil })
+		}
+	}
+	require.NoError(t, os.WriteFile(name, whole, 0o600))
+	require.NoError(t, os.Remove(name))
+	_, err = read()
+	require.ErrorContains(t, err, name)
 }

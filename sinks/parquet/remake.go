@@ -5,14 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/cespare/xxhash/v2"
 
 	"weir/internal/durable"
@@ -39,9 +34,6 @@ func (m *remap) remake(ctx context.Context, old Mark) (err error) {
 	var was keySum
 	at := int64(0)
 	for _, mf := range old.Files {
-		if err := check(m.s.file(mf), mf); err != nil {
-			return err
-		}
 		err := m.read(ctx, mf, func(env []schemas.Envelope, rows *schemas.Rows) error {
 			was.add(env, rows)
 			return m.chunks(env, rows, func(_ int64, e schemas.Encoded, b sinks.Batch) error {
@@ -60,7 +52,7 @@ func (m *remap) remake(ctx context.Context, old Mark) (err error) {
 			})
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.s.file(mf), err)
+			return err
 		}
 	}
 	if p.Rows != old.Rows {
@@ -139,7 +131,7 @@ func (m *remap) chunks(env []schemas.Envelope, rows *schemas.Rows, each func(day
 func (m *remap) read(ctx context.Context, f MarkFile, each func([]schemas.Envelope, *schemas.Rows) error) error {
 	var rows schemas.Rows
 	var env []schemas.Envelope
-	return readFile(ctx, m.s.file(f), m.r.Table, nil, func(rec arrow.RecordBatch) (err error) {
+	return m.s.readMarked(ctx, f, nil, remakeRows, func(rec arrow.RecordBatch) (err error) {
 		rows.Reset()
 		if env, err = m.r.Table.ReadBack(rec, &rows, env[:0]); err != nil {
 			return err
@@ -149,48 +141,6 @@ func (m *remap) read(ctx context.Context, f MarkFile, each func([]schemas.Envelo
 		}
 		return each(env, &rows)
 	})
-}
-
-// readFile reads a file's columns, or all of them, some rows at a time.
-func readFile(ctx context.Context, name string, _ *schemas.Table, columns []string, each func(arrow.RecordBatch) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil { // arrow-go panics on some errors
-			err = fault.New(fault.Permanent, "%s cannot be read: %v", name, v)
-		}
-	}()
-	in, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	props := parquet.NewReaderProperties(memory.DefaultAllocator)
-	props.BufferedStreamEnabled = true // not whole columns of a row group
-	pf, err := file.NewParquetReader(in, file.WithReadProps(props))
-	if err != nil {
-		return errors.Join(err, in.Close())
-	}
-	defer func() { err = errors.Join(err, pf.Close()) }()
-	r, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: remakeRows}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
-	var indices []int
-	for _, c := range columns {
-		indices = append(indices, pf.MetaData().Schema.ColumnIndexByName(c))
-	}
-	rr, err := r.GetRecordReader(ctx, indices, nil)
-	if err != nil {
-		return err
-	}
-	defer rr.Release()
-	for rr.Next() {
-		if err := each(rr.RecordBatch()); err != nil {
-			return err
-		}
-	}
-	if err := rr.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	return nil
 }
 
 // keySum tells multisets of rows apart, by what of them must not change.
@@ -218,7 +168,7 @@ func (k *keySum) add(env []schemas.Envelope, rows *schemas.Rows) {
 func (k *keySum) file(ctx context.Context, name string, t *schemas.Table) error {
 	var rows schemas.Rows
 	var env []schemas.Envelope
-	return readFile(ctx, name, t, []string{"app", "instance", "tenant", "observed_at", "version", "batch_id", "event_id"}, func(rec arrow.RecordBatch) (err error) {
+	return readFile(ctx, name, []string{"app", "instance", "tenant", "observed_at", "version", "batch_id", "event_id"}, remakeRows, func(rec arrow.RecordBatch) (err error) {
 		rows.Reset()
 		if env, err = t.ReadBack(rec, &rows, env[:0]); err == nil {
 			k.add(env, &rows)

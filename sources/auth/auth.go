@@ -48,6 +48,8 @@ type Token struct {
 	// Permissions are what a GitHub App's installation allows, by name: "read",
 	// "write" or "admin".
 	Permissions map[string]string
+	// Slug is a GitHub App's name in addresses: it acts as SLUG[bot]. "": not told.
+	Slug string
 
 	renew time.Time // get another one then, though this one has not ended; zero: none such
 	dpop  *dpopKey  // what it is bound to; nil: it is a bearer token

@@ -75,6 +75,9 @@ type PrivateKeyJWT struct {
 	// as PEM (PKCS #1, PKCS #8, SEC 1) or as a JWK.
 	Key   func() (string, error)
 	KeyID string // the assertion's kid; "": the JWK's, or none
+	// Certificate returns the key's certificate as PEM, for vendors that know a
+	// key by that: the assertion names its hash (x5t#S256). nil: none.
+	Certificate func() (string, error)
 	// Alg is the signature algorithm; "": the JWK's, else RS256 for RSA keys,
 	// and the curve's for EC keys.
 	Alg string
@@ -102,20 +105,24 @@ func NewPrivateKeyJWT(c PrivateKeyJWT) (*Tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := loadKey(c.Key, c.Alg); err != nil {
+	if _, err := c.load(); err != nil {
 		return nil, err
 	}
 	g := &grant{endpoint: ep, clock: c.Clock, scopes: c.Scopes, params: c.Params, signed: true, bound: c.DPoP}
 	g.authenticate = func(form url.Values, _ http.Header, skew time.Duration) ([]string, error) {
-		key, err := loadKey(c.Key, c.Alg)
+		key, err := c.load()
 		if err != nil {
 			return nil, err
 		}
 		now := c.Clock.Now().Add(skew)
-		assertion, err := key.sign(c.KeyID, jwt.MapClaims{
+		claims := jwt.MapClaims{
 			"iss": c.ClientID, "sub": c.ClientID, "aud": c.TokenURL,
 			"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(), "jti": uuid.NewString(),
-		})
+		}
+		if key.thumbprint != "" {
+			claims["nbf"] = now.Unix() // which Entra documents for assertions that a certificate signs
+		}
+		assertion, err := key.sign(c.KeyID, claims)
 		if err != nil {
 			return nil, err
 		}
@@ -125,6 +132,15 @@ func NewPrivateKeyJWT(c PrivateKeyJWT) (*Tokens, error) {
 		return []string{assertion}, nil
 	}
 	return Cached(g.mint, CacheOptions{Clock: c.Clock, Early: c.Early}), nil
+}
+
+// load reads the key and, where it has one, its certificate.
+func (c *PrivateKeyJWT) load() (*signingKey, error) {
+	key, err := loadKey(c.Key, c.Alg)
+	if err == nil && c.Certificate != nil {
+		key.thumbprint, err = loadThumbprint(c.Certificate, key.key)
+	}
+	return key, err
 }
 
 // scopesAgain is how long a token without all scopes is used: then what was

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -50,20 +51,23 @@ const consentWithin = 10 * time.Minute
 // Connect has a person grant access in a browser, and keeps the tokens in the
 // vault. It ends when that is done or refused, or after 10 minutes.
 func Connect(ctx context.Context, o ConnectOptions) (Grant, error) {
-	ep, err := newEndpoint(o.HTTP, o.Consent.TokenURL)
-	if err != nil {
-		return Grant{}, err
-	}
-	// The vault's faults show before anybody consents in vain.
-	if _, err := o.Vault.Load(ctx, tokensName); err != nil {
-		return Grant{}, err
+	var ep *endpoint
+	if o.Consent.Admin == nil {
+		var err error
+		if ep, err = newEndpoint(o.HTTP, o.Consent.TokenURL); err != nil {
+			return Grant{}, err
+		}
+		// The vault's faults show before anybody consents in vain.
+		if _, err := o.Vault.Load(ctx, tokensName); err != nil {
+			return Grant{}, err
+		}
 	}
 	listeners, redirect, err := o.listen(ctx)
 	if err != nil {
 		return Grant{}, err
 	}
 	verifier := oauth2.GenerateVerifier()
-	cb := newCallback(redirect)
+	cb := newCallback(redirect, o.Consent.Admin != nil)
 	server := &http.Server{Handler: cb, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	served := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -146,6 +150,9 @@ func (o *ConnectOptions) finish(ctx context.Context, a arrival, ep *endpoint, re
 	if a.refusal != "" {
 		return Grant{}, fault.New(fault.Auth, "%s: consent was refused in the browser: %s", o.Instance, a.refusal)
 	}
+	if o.Consent.Admin != nil {
+		return o.Consent.Admin(ctx, a.back)
+	}
 	g, err := o.Consent.exchange(ctx, ep, redirect, a.code, verifier, o.Clock.Now)
 	if err != nil {
 		return Grant{}, err
@@ -164,6 +171,7 @@ func (o *ConnectOptions) finish(ctx context.Context, a arrival, ep *endpoint, re
 // arrival is what came back with the browser.
 type arrival struct {
 	code    string
+	back    url.Values // all of it
 	refusal string     // the vendor's words; "" for none
 	outcome chan error // takes what became of it
 }
@@ -172,6 +180,7 @@ type arrival struct {
 // taken; others change nothing.
 type callback struct {
 	redirect *url.URL
+	admin    bool // there is no code
 	state    string
 	arrived  chan arrival
 
@@ -179,8 +188,8 @@ type callback struct {
 	over  chan struct{}
 }
 
-func newCallback(redirect *url.URL) *callback {
-	return &callback{redirect: redirect, state: rand.Text(), arrived: make(chan arrival), taken: make(chan struct{}, 1), over: make(chan struct{})}
+func newCallback(redirect *url.URL, admin bool) *callback {
+	return &callback{redirect: redirect, admin: admin, state: rand.Text(), arrived: make(chan arrival), taken: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
 // ServeHTTP implements http.Handler.
@@ -205,7 +214,7 @@ func (cb *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (cb *callback) take(w http.ResponseWriter, q url.Values) {
 	want, got := sha256.Sum256([]byte(cb.state)), sha256.Sum256([]byte(q.Get("state")))
 	code, refusal := q.Get("code"), clean(q.Get("error"), nil)
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 || (code == "" && refusal == "") {
+	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 || (refusal == "" && !cb.answers(q)) {
 		show(w, http.StatusBadRequest, "Not taken", "This redirect does not belong to the consent that Weir waits for. Open the page that weir connect printed.")
 		return
 	}
@@ -218,7 +227,7 @@ func (cb *callback) take(w http.ResponseWriter, q url.Values) {
 	if d := clean(q.Get("error_description"), nil); refusal != "" && d != "" {
 		refusal += ": " + d
 	}
-	a := arrival{code: code, refusal: refusal, outcome: make(chan error, 1)}
+	a := arrival{code: code, back: q, refusal: refusal, outcome: make(chan error, 1)}
 	select {
 	case cb.arrived <- a:
 	case <-cb.over:
@@ -229,7 +238,15 @@ func (cb *callback) take(w http.ResponseWriter, q url.Values) {
 		show(w, http.StatusBadGateway, "Not connected", "See the terminal for the reason.")
 		return
 	}
-	show(w, http.StatusOK, "Connected", "Weir keeps the tokens. You can close this page.")
+	show(w, http.StatusOK, "Connected", "Weir has what it needs. You can close this page.")
+}
+
+// answers tells whether what came back is a consent.
+func (cb *callback) answers(q url.Values) bool {
+	if cb.admin {
+		return strings.EqualFold(q.Get("admin_consent"), "true")
+	}
+	return q.Get("code") != ""
 }
 
 // end tells that nobody waits any more.

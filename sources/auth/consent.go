@@ -18,7 +18,8 @@ import (
 )
 
 // Consent is how a person grants access in a browser: OAuth 2.0 authorization
-// code with PKCE (RFC 7636).
+// code with PKCE (RFC 7636), or an administrator's consent to what a client may
+// do by itself.
 type Consent struct {
 	AuthorizeURL string
 	TokenURL     string
@@ -36,6 +37,12 @@ type Consent struct {
 	// Hint is what the person should know before consenting, in a sentence or
 	// two: who must do it, and signed in where.
 	Hint string
+	// Admin makes it an administrator's consent: the vendor sends the browser
+	// back without a code, with admin_consent=True, and the client's own
+	// credentials have the rights from then on. It judges what came back, and
+	// returns what is granted now. Nothing is exchanged or kept, and TokenURL
+	// and ClientSecret are not used.
+	Admin func(ctx context.Context, back url.Values) (Grant, error)
 }
 
 // tokensName is the name of the granted tokens in the vault.
@@ -201,6 +208,13 @@ func (c *Consent) authenticate(form url.Values, header http.Header) ([]string, e
 
 // authorizeURL is where the person's browser goes.
 func (c *Consent) authorizeURL(redirect, state, verifier string) string {
+	if c.Admin != nil {
+		q := url.Values{"client_id": {c.ClientID}, "redirect_uri": {redirect}, "state": {state}, "scope": {strings.Join(c.Scopes, " ")}}
+		for k, v := range c.Params {
+			q.Set(k, v)
+		}
+		return c.AuthorizeURL + "?" + q.Encode()
+	}
 	conf := oauth2.Config{ClientID: c.ClientID, RedirectURL: redirect, Scopes: c.Scopes, Endpoint: oauth2.Endpoint{AuthURL: c.AuthorizeURL}}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier)}
 	for k, v := range c.Params {

@@ -80,10 +80,18 @@ func (e *endpointError) Error() string {
 
 // refusalCode is the code of a token endpoint's refusal; "" for other errors.
 func refusalCode(err error) string {
+	code, _ := RefusalOf(err)
+	return code
+}
+
+// RefusalOf returns the code and the description of the token endpoint's refusal
+// that err is about, without secrets; "" for other errors. Some vendors say only
+// in the description what is wrong.
+func RefusalOf(err error) (code, description string) {
 	if e, ok := errors.AsType[*endpointError](err); ok {
-		return e.code
+		return e.code, e.description
 	}
-	return ""
+	return "", ""
 }
 
 // classOf classes a refusal by its code: those of section 5.2, and GitHub's

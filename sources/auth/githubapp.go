@@ -83,8 +83,9 @@ type installation struct {
 	GitHubApp
 	client *httpx.Client
 
-	mu sync.Mutex
-	id string // "" until it is found
+	mu   sync.Mutex
+	id   string // "" until it is found
+	slug string // "" until it is told
 }
 
 func (i *installation) mint(ctx context.Context) (Token, error) {
@@ -117,7 +118,10 @@ func (i *installation) mint(ctx context.Context) (Token, error) {
 		return Token{}, fault.New(fault.BadData, "%s: the answer holds no token", r.Endpoint)
 	}
 	i.HTTP.Redact(body.Token)
-	tok := Token{Access: body.Token, Type: "Bearer", Expires: i.local(r, body.ExpiresAt), Permissions: map[string]string{}}
+	if i.slug == "" {
+		i.slug = i.name(ctx)
+	}
+	tok := Token{Access: body.Token, Type: "Bearer", Expires: i.local(r, body.ExpiresAt), Permissions: map[string]string{}, Slug: i.slug}
 	for name, v := range body.Permissions {
 		var level string
 		if json.Unmarshal(v, &level) == nil {
@@ -136,6 +140,21 @@ func (i *installation) local(r *httpx.Response, at time.Time) time.Time {
 		return i.Clock.Now().Add(time.Hour)
 	}
 	return at.Add(-r.Skew)
+}
+
+// name asks what the App is called in addresses. A token is good without it.
+func (i *installation) name(ctx context.Context) string {
+	r, err := i.call(ctx, http.MethodGet, httpx.P("/app"))
+	if err != nil || r.Status != http.StatusOK {
+		return ""
+	}
+	var body struct {
+		Slug string `json:"slug"`
+	}
+	if httpx.Decode(r, &body) != nil {
+		return ""
+	}
+	return body.Slug
 }
 
 // find looks up the organization's installation.

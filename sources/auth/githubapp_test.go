@@ -24,6 +24,7 @@ type appServer struct {
 	mu        sync.Mutex
 	installed int64 // id; 0: not installed
 	suspended bool
+	nameless  bool // does not tell of the App
 	calls     []string
 	minted    int
 	status    int
@@ -61,6 +62,8 @@ func (s *appServer) serve(w http.ResponseWriter, r *http.Request) {
 			body["suspended_at"] = "2026-01-02T03:04:05Z"
 		}
 		reply(w, 200, body)
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v3/app" && !s.nameless:
+		reply(w, 200, object{"id": 7, "slug": "weir"})
 	case r.Method == http.MethodPost && r.URL.Path == "/api/v3/app/installations/"+id+"/access_tokens":
 		s.minted++
 		reply(w, 201, object{
@@ -97,6 +100,7 @@ func TestGitHubApp(t *testing.T) {
 	tok, err := a.Token(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"members": "read", "organization_administration": "read", "repository_selection": "all"}, tok.Permissions)
+	require.Equal(t, "weir", tok.Slug)
 	clock.Advance(49 * time.Minute)
 	require.Equal(t, "Bearer installation-1", authorized(t, a, "https://acme.example/").Header.Get("Authorization"))
 	clock.Advance(time.Minute)
@@ -107,7 +111,7 @@ func TestGitHubApp(t *testing.T) {
 	require.True(t, again)
 	require.Equal(t, "Bearer installation-3", authorized(t, a, "https://acme.example/").Header.Get("Authorization"))
 	mint := "POST /api/v3/app/installations/42/access_tokens"
-	require.Equal(t, []string{"GET /api/v3/orgs/acme/installation", mint, mint, mint}, s.calls)
+	require.Equal(t, []string{"GET /api/v3/orgs/acme/installation", mint, "GET /api/v3/app", mint, mint}, s.calls)
 }
 
 func TestGitHubAppFaults(t *testing.T) {
@@ -119,9 +123,10 @@ func TestGitHubAppFaults(t *testing.T) {
 	s.installed, s.suspended = 42, true
 	_, err = a.Token(t.Context())
 	requireAuth(t, err, "is suspended in the organization acme since 2026-01-02")
-	s.suspended = false
-	_, err = a.Token(t.Context())
-	require.NoError(t, err, "it was installed at last")
+	s.suspended, s.nameless = false, true
+	tok, tokErr := a.Token(t.Context())
+	require.NoError(t, tokErr, "it was installed at last")
+	require.Empty(t, tok.Slug)
 	s.status, s.garbage = 200, `{"id":`
 	_, a, _ = newApp(t, func(app *GitHubApp) { app.BaseURL = s.url + "/api/v3" })
 	_, err = a.Token(t.Context())
@@ -145,7 +150,7 @@ func TestGitHubAppFaults(t *testing.T) {
 	clock.Advance(time.Hour)
 	_, err = a.Token(t.Context())
 	requireAuth(t, err, "has no installation 42")
-	tok, err := a.Token(t.Context())
+	tok, err = a.Token(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "installation-2", tok.Access)
 

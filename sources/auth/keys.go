@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -24,6 +25,8 @@ type signingKey struct {
 	key    crypto.Signer
 	method jwt.SigningMethod
 	id     string // of a JWK
+	// thumbprint is that of its certificate; "" it has none.
+	thumbprint string
 }
 
 const wantKey = "want an RSA or EC private key as PEM or JWK"
@@ -74,6 +77,9 @@ func (k *signingKey) sign(kid string, claims jwt.MapClaims) (string, error) {
 	if kid != "" {
 		t.Header["kid"] = kid
 	}
+	if k.thumbprint != "" {
+		t.Header["x5t#S256"] = k.thumbprint
+	}
 	s, err := t.SignedString(k.key)
 	if err != nil {
 		return "", fault.New(fault.Auth, "signing with the private key: %w", err)
@@ -88,7 +94,7 @@ func methodOf(key crypto.Signer, alg string) (jwt.SigningMethod, error) {
 		if k.N.BitLen() < 2048 {
 			return nil, fmt.Errorf("an RSA key of %d bits: want 2048 or more", k.N.BitLen())
 		}
-		fit = []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodRS384, jwt.SigningMethodRS512}
+		fit = []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodRS384, jwt.SigningMethodRS512, jwt.SigningMethodPS256}
 	case *ecdsa.PrivateKey:
 		for _, m := range []*jwt.SigningMethodECDSA{jwt.SigningMethodES256, jwt.SigningMethodES384, jwt.SigningMethodES512} {
 			if m.CurveBits == k.Curve.Params().BitSize {
@@ -107,6 +113,36 @@ func methodOf(key crypto.Signer, alg string) (jwt.SigningMethod, error) {
 		return nil, errors.New("a key of another kind: " + wantKey + "; of EC, the curves P-256, P-384 and P-521")
 	}
 	return nil, fmt.Errorf("it cannot sign by the wanted algorithm: this key's are %s", strings.Join(names, ", "))
+}
+
+// loadThumbprint reads a certificate, PEM, and returns the SHA-256 hash of it by
+// which a signature names it (RFC 7515 section 4.1.8). The key must be its own.
+func loadThumbprint(load func() (string, error), key crypto.Signer) (string, error) {
+	text, err := load()
+	if err != nil {
+		return "", fault.New(fault.Auth, "the certificate: %w", err)
+	}
+	if !strings.Contains(text, "\n") {
+		text = strings.ReplaceAll(text, `\n`, "\n") // as environment variables hold PEM
+	}
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return "", fault.New(fault.Auth, "the certificate: want PEM with a block CERTIFICATE")
+		}
+		if block.Type != "CERTIFICATE" {
+			continue // the key may stand in the same file
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return "", fault.New(fault.Auth, "the certificate: the PEM block CERTIFICATE holds none")
+		}
+		if own, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(key.Public()) {
+			return "", fault.New(fault.Auth, "the certificate is of another key than the private key")
+		}
+		sum := sha256.Sum256(cert.Raw)
+		return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+	}
 }
 
 func parsePEM(text string) (crypto.Signer, error) {

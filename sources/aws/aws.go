@@ -1,6 +1,6 @@
 // Package aws connects Amazon Web Services. Today it collects activities from
 // the log files that CloudTrail trails deliver to S3, or from copies of them in
-// a local directory.
+// a local directory, and acts on IAM users, access keys, and what is in S3.
 //
 // Sources: CloudTrail user guide ("CloudTrail log file examples", "Finding your
 // CloudTrail log files", "CloudTrail record contents"), S3 API reference.
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"weir/internal/fault"
 	"weir/internal/secret"
@@ -41,8 +43,10 @@ var Connector = &sources.Connector{
 	}},
 	Hosts: []sources.Host{
 		{Name: "BUCKET.s3.REGION.amazonaws.com", For: "the trail's log files"},
-		{Name: "sts.REGION.amazonaws.com", For: "assuming a role"},
+		{Name: "sts.REGION.amazonaws.com", For: "assuming a role; whose the credentials are"},
+		{Name: "iam.amazonaws.com", For: "actions on users and keys; in China iam.cn-north-1.amazonaws.com.cn, in GovCloud iam.us-gov.amazonaws.com"},
 	},
+	Actions: actions,
 	Config: func() setting.Struct {
 		return &Config{CloudTrail: CloudTrail{SweepEvery: 24 * time.Hour, Settle: 2 * time.Second}}
 	},
@@ -53,6 +57,8 @@ var Connector = &sources.Connector{
 // Config is the aws part of an instance.
 type Config struct {
 	CloudTrail CloudTrail `key:"cloudtrail,required" doc:"the trail's log files"`
+	Endpoints  Endpoints  `key:"endpoints" doc:"other places than AWS's own"`
+	Actions    Actions    `key:"actions" doc:"how actions are carried out"`
 	Auth       Auth       `key:"auth" doc:"credentials; without them the environment's are used: instance, container or web identity, AWS_ variables, shared files"`
 }
 
@@ -102,9 +108,10 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 	if c.Auth.AccessKeyID.IsZero() != c.Auth.SecretAccessKey.IsZero() {
 		bad("auth", "only one of access_key_id and secret_access_key", "both, or neither")
 	}
-	if c.Auth.ExternalID != "" && c.Auth.RoleARN == "" {
-		bad("auth.external_id", c.Auth.ExternalID, "role_arn beside it")
+	if c.Auth.ExternalID != "" && c.Auth.RoleARN == "" && c.Actions.Role == "" {
+		bad("auth.external_id", c.Auth.ExternalID, "role_arn or actions.role beside it")
 	}
+	c.validateActions(bad)
 	return errs
 }
 
@@ -204,6 +211,9 @@ type session struct {
 	roots   []root
 	rooted  time.Time             // when roots were enumerated
 	folders map[string]folderSeen // by day's folder
+
+	sdk   *[2]aws.Config                     // of the credentials, and of the role they assume; nil: not yet needed
+	roles map[string]aws.CredentialsProvider // of actions.role, by ARN
 }
 
 func open(ctx context.Context, env sources.Env, c setting.Struct) (sources.Session, error) {
@@ -272,7 +282,10 @@ func (s *session) Identity(ctx context.Context) (sources.Identity, error) {
 }
 
 // Probe implements sources.Session.
-func (s *session) Probe(ctx context.Context, _ string) error {
+func (s *session) Probe(ctx context.Context, capability string) error {
+	if a, ok := strings.CutPrefix(capability, sources.CapabilityActions); ok {
+		return s.probeAction(ctx, sources.Action(a))
+	}
 	_, err := s.findRoots(ctx)
 	return err
 }

@@ -69,7 +69,7 @@ func TestCanonicalIP(t *testing.T) {
 		"192.0.2.1": "192.0.2.1", "192.0.2.1:443": "192.0.2.1", "[2001:db8::1]:443": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "2001:DB8::1": "2001:db8::1",
 		"fe80::1%eth0": "fe80::1", "::ffff:192.0.2.1": "192.0.2.1", "rds.amazonaws.com": "", "AWS Internal": "", "": "", "ec2.amazonaws.com": "", "face.example.com": "",
 	} {
-		got, ok := canonicalIP(in)
+		got, ok := schemas.CanonicalIP(in)
 		require.Equal(t, want, got, in)
 		require.Equal(t, want != "", ok, in)
 	}

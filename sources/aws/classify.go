@@ -3,6 +3,7 @@ package aws
 import (
 	"strings"
 
+	"weir/internal/rawjson"
 	"weir/schemas"
 )
 
@@ -13,7 +14,7 @@ func classify(a *schemas.Activity, r *record, insight bool) {
 	switch {
 	case insight:
 		a.Kind, a.ClassUID, a.ActivityID, a.SeverityID = "alert", schemas.ClassDetectionFinding, 1, schemas.SeverityMedium
-		if text(member(r.insightDetails, "state")) == "End" {
+		if rawjson.Text(rawjson.Member(r.insightDetails, "state")) == "End" {
 			a.ActivityID = 3 // closed
 		}
 		return

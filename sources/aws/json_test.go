@@ -28,61 +28,6 @@ func (s *session) lanesFresh(t testing.TB, c sources.Cursor) iter.Seq2[*sources.
 	return s.lanes(t.Context(), c)
 }
 
-// The walker agrees with encoding/json on every valid document, and never
-// leaves its bounds on any other.
-func FuzzWalker(f *testing.F) {
-	for _, s := range []string{`{"a":1,"b":"x\"y\\","c":[1,{"d":null}],"e":{}}`, `{ "a" : [ ] , "b" : {"c":"}"} }`, `{"a\u0041":"\ud83d\ude00"}`, `{"a":-1.5e3}`, `{`, `"`, `{"a":"\\`, `[1,`} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, doc string) {
-		walk(doc, 0)
-		var want map[string]json.RawMessage
-		if json.Unmarshal([]byte(doc), &want) != nil || want == nil {
-			return
-		}
-		got := map[string]string{}
-		trimmed := bytes.TrimSpace([]byte(doc))
-		for m := members(string(trimmed)); ; {
-			name, v, ok := m.next()
-			if !ok {
-				break
-			}
-			var key string
-			require.NoError(t, json.Unmarshal([]byte(`"`+name+`"`), &key))
-			got[key] = v
-		}
-		require.Len(t, got, len(want))
-		for k, v := range want {
-			require.Equal(t, string(v), got[k])
-			var s string
-			if json.Unmarshal(v, &s) == nil && len(v) > 0 && v[0] == '"' && json.Valid(v) && !bytes.Contains(v, []byte(`\ud`)) && !bytes.Contains(v, []byte(`\uD`)) {
-				require.Equal(t, s, string([]rune(text(got[k]))))
-			}
-		}
-	})
-}
-
-func walk(v string, depth int) {
-	if depth > 50 {
-		return
-	}
-	for f := members(v); ; {
-		_, inner, ok := f.next()
-		if !ok {
-			break
-		}
-		text(inner)
-		walk(inner, depth+1)
-	}
-	for e := elements(v); ; {
-		inner, ok := e.next()
-		if !ok {
-			return
-		}
-		walk(inner, depth+1)
-	}
-}
-
 func FuzzMap(f *testing.F) {
 	files, err := filepath.Glob("testdata/records/*.json")
 	require.NoError(f, err)
@@ -103,7 +48,7 @@ func FuzzMap(f *testing.F) {
 		checkEnums(t, &a)
 		require.Len(t, a.TargetNames, len(a.TargetIDs))
 		require.Len(t, a.ChangeNew, len(a.ChangeNames))
-		require.LessOrEqual(t, len(a.TargetIDs), maxTargets)
+		require.LessOrEqual(t, len(a.TargetIDs), schemas.MaxTargets)
 	})
 }
 

@@ -1,27 +1,20 @@
 package aws
 
 import (
-	"net/netip"
 	"strings"
 	"time"
 
+	"weir/internal/rawjson"
 	"weir/schemas"
 )
 
-// Bounds of the lists in a row.
-const (
-	maxTargets     = 64
-	maxChanges     = 32
-	maxChangeBytes = 1 << 10
-	maxProduct     = 64
-)
+const maxProduct = 64
 
 // mapper turns records into rows. It owns the memory of the rows' lists until
 // reset. Not for concurrent use.
 type mapper struct {
-	strings []string
+	lists   schemas.Lists
 	actions map[[2]string]string // service and name to action
-	target  targetList
 }
 
 // maxActions bounds the memory of actions seen; AWS has some 15,000 calls.
@@ -29,7 +22,7 @@ const maxActions = 1 << 15
 
 func newMapper() *mapper { return &mapper{actions: map[[2]string]string{}} }
 
-func (m *mapper) reset() { m.strings = m.strings[:0] }
+func (m *mapper) reset() { m.lists.Reset() }
 
 // action joins a call's service and name.
 func (m *mapper) action(service, name string) string {
@@ -42,11 +35,6 @@ func (m *mapper) action(service, name string) string {
 		m.actions[[2]string{strings.Clone(service), strings.Clone(name)}] = a
 	}
 	return a
-}
-
-// list gives the strings added since from as a list of their own.
-func (m *mapper) list(from int) []string {
-	return m.strings[from:len(m.strings):len(m.strings)]
 }
 
 // mapRecord maps one record, whose JSON syntax has been checked. Strings of the
@@ -63,7 +51,7 @@ func (m *mapper) mapRecord(a *schemas.Activity, raw string) (reason string) {
 	a.EventID, a.Time = r.eventID, parseTime(r.eventTime)
 	insight := r.insightDetails != ""
 	if insight {
-		r.eventSource, r.eventName = text(member(r.insightDetails, "eventSource")), text(member(r.insightDetails, "eventName"))
+		r.eventSource, r.eventName = rawjson.Text(rawjson.Member(r.insightDetails, "eventSource")), rawjson.Text(rawjson.Member(r.insightDetails, "eventName"))
 	}
 	a.Action = m.action(r.eventSource, r.eventName)
 	a.Service, a.Region, a.UserAgent, a.RequestID = r.eventSource, r.awsRegion, r.userAgent, r.requestID
@@ -110,56 +98,12 @@ func parseTime(s string) schemas.Time {
 
 // source sets where the call came from: an address, or a service's name.
 func (m *mapper) source(a *schemas.Activity, s string) {
-	ip, ok := canonicalIP(s)
+	ip, ok := schemas.CanonicalIP(s)
 	if !ok {
 		a.SrcHost = s
 		return
 	}
-	a.SrcIP = ip
-	from := len(m.strings)
-	m.strings = append(m.strings, ip)
-	a.IPs = m.list(from)
-}
-
-// canonicalIP returns an address without port, brackets or zone.
-func canonicalIP(s string) (string, bool) {
-	if !mayBeIP(s) {
-		return "", false
-	}
-	var addr netip.Addr
-	var err error
-	if strings.Count(s, ":") == 1 || strings.Contains(s, "]:") {
-		var ap netip.AddrPort
-		ap, err = netip.ParseAddrPort(s)
-		addr = ap.Addr()
-	} else {
-		addr, err = netip.ParseAddr(strings.Trim(s, "[]"))
-	}
-	if err != nil {
-		return "", false
-	}
-	var buf [64]byte
-	if b := addr.Unmap().WithZone("").AppendTo(buf[:0]); string(b) != s {
-		return string(b), true
-	}
-	return s, true
-}
-
-// mayBeIP tells names of services from addresses without the parser's error.
-func mayBeIP(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '%':
-			return i > 0 // a zone
-		case !isHex(c) && c != '.' && c != ':' && c != '[' && c != ']':
-			return false
-		}
-	}
-	return s != ""
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+	a.SrcIP, a.IPs = ip, m.lists.Keep(ip)
 }
 
 // product is the first word of a user agent, without its version.
@@ -183,10 +127,10 @@ func failed(r *record) bool {
 		return true
 	}
 	// Sign-ins and service events tell under their own name.
-	if r.eventSource == "signin.amazonaws.com" && text(member(r.responseElements, r.eventName)) == "Failure" {
+	if r.eventSource == "signin.amazonaws.com" && rawjson.Text(rawjson.Member(r.responseElements, r.eventName)) == "Failure" {
 		return true
 	}
-	return text(member(r.serviceEventDetails, r.eventName)) == "Failure"
+	return rawjson.Text(rawjson.Member(r.serviceEventDetails, r.eventName)) == "Failure"
 }
 
 // actor sets who authenticated, and whose rights were used when another's.
@@ -217,7 +161,7 @@ func actor(a *schemas.Activity, r *record, id *identity) {
 	case "IdentityCenterUser":
 		a.ActorKind = "human"
 		a.ActorID = first(id.onBehalfOf, id.principalID)
-		a.ActorName = first(id.userName, visible(text(member(r.additionalEventData, "UserName"))))
+		a.ActorName = first(id.userName, visible(rawjson.Text(rawjson.Member(r.additionalEventData, "UserName"))))
 	case "AWSAccount":
 		if id.accountID == "ANONYMOUS_PRINCIPAL" {
 			a.ActorKind, a.ActorName = "anonymous", "anonymous"
@@ -239,7 +183,7 @@ func actor(a *schemas.Activity, r *record, id *identity) {
 	} else {
 		a.SessionID = first(id.accessKeyID, id.signInSessionARN, id.credentialID)
 	}
-	switch first(id.mfa, text(member(r.additionalEventData, "MFAUsed"))) {
+	switch first(id.mfa, rawjson.Text(rawjson.Member(r.additionalEventData, "MFAUsed"))) {
 	case "true", "Yes":
 		a.MFA = schemas.Some(true)
 	case "false", "No":
@@ -273,7 +217,7 @@ func service(a *schemas.Activity, r *record, id *identity) {
 	a.ActorID = first(id.principalID, name)
 	a.ActorName = first(name, id.userName)
 	if strings.HasPrefix(r.eventName, "AssumeRole") {
-		if role := text(member(r.requestParameters, "roleArn")); role != "" {
+		if role := rawjson.Text(rawjson.Member(r.requestParameters, "roleArn")); role != "" {
 			a.EffectiveID, a.EffectiveName = role, tail(role)
 		}
 	}

@@ -68,7 +68,7 @@ func (s *session) readFile(ctx context.Context, l sources.Lane, c sources.Cursor
 	}
 	buf := s.pages.Get().(*pageBuffer)
 	defer s.pages.Put(buf)
-	f := &file{key: keyOf(l), r: r, buf: buf, skip: skip, yield: yield}
+	f := &file{key: keyOf(l), listed: l.Hint, r: r, buf: buf, skip: skip, yield: yield}
 	if err := f.parse(); err != nil {
 		return f.classify(err)
 	}
@@ -92,6 +92,7 @@ func parseCursor(c sources.Cursor) (records int64, err error) {
 // file is one log file being read.
 type file struct {
 	key      string
+	listed   string // its tag
 	r        *reader
 	buf      *pageBuffer
 	skip     int64 // records that an earlier read has delivered
@@ -243,6 +244,9 @@ func (f *file) classify(err error) error {
 	if e := f.r.unchanged(); e != nil {
 		return e
 	}
+	if want, got, cut := f.cut(); cut {
+		return fault.New(fault.Transient, "reading %s: %d of %d bytes received: %w", f.key, got, want, err)
+	}
 	if len(f.buf.rows.Activities)+len(f.rejected) > 0 {
 		if e := f.flush(true); e != nil {
 			return e
@@ -256,6 +260,20 @@ func (f *file) classify(err error) error {
 		reason = fmt.Sprintf("it is cut short after record %d", f.records)
 	}
 	return fault.New(fault.BadData, "%s: %w", reason, err)
+}
+
+// cut reports whether less of the object arrived than was listed of it, under a
+// length that hides it: something on the way has cut it, a proxy perhaps.
+func (f *file) cut() (want, got int64, cut bool) {
+	i := strings.LastIndexByte(f.listed, '-')
+	if i < 0 || f.r.etag == "" || f.listed[:i] != f.r.etag {
+		return 0, 0, false
+	}
+	want, err := strconv.ParseInt(f.listed[i+1:], 10, 64)
+	if got = f.r.size; got < 0 {
+		got = f.r.read
+	}
+	return want, got, err == nil && got < want
 }
 
 // limitReader bounds how much may be read for one record, and in all.

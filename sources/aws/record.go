@@ -1,5 +1,7 @@
 package aws
 
+import "weir/internal/rawjson"
+
 // record is a CloudTrail record's top level, values as written.
 //
 // Source: CloudTrail user guide, "CloudTrail record contents" and "CloudTrail
@@ -12,8 +14,8 @@ type record struct {
 }
 
 func parseRecord(raw string) (r record) {
-	for f := members(raw); ; {
-		name, v, ok := f.next()
+	for f := rawjson.Members(raw); ; {
+		name, v, ok := f.Next()
 		if !ok {
 			return r
 		}
@@ -21,21 +23,21 @@ func parseRecord(raw string) (r record) {
 		case "userIdentity":
 			r.userIdentity = v
 		case "eventTime":
-			r.eventTime = text(v)
+			r.eventTime = rawjson.Text(v)
 		case "eventSource":
-			r.eventSource = text(v)
+			r.eventSource = rawjson.Text(v)
 		case "eventName":
-			r.eventName = text(v)
+			r.eventName = rawjson.Text(v)
 		case "awsRegion":
-			r.awsRegion = text(v)
+			r.awsRegion = rawjson.Text(v)
 		case "sourceIPAddress":
-			r.sourceIPAddress = text(v)
+			r.sourceIPAddress = rawjson.Text(v)
 		case "userAgent":
-			r.userAgent = text(v)
+			r.userAgent = rawjson.Text(v)
 		case "errorCode":
-			r.errorCode = text(v)
+			r.errorCode = rawjson.Text(v)
 		case "errorMessage":
-			r.errorMessage = text(v)
+			r.errorMessage = rawjson.Text(v)
 		case "requestParameters":
 			r.requestParameters = v
 		case "responseElements":
@@ -43,21 +45,21 @@ func parseRecord(raw string) (r record) {
 		case "additionalEventData":
 			r.additionalEventData = v
 		case "requestID":
-			r.requestID = text(v)
+			r.requestID = rawjson.Text(v)
 		case "eventID":
-			r.eventID = text(v)
+			r.eventID = rawjson.Text(v)
 		case "eventType":
-			r.eventType = text(v)
+			r.eventType = rawjson.Text(v)
 		case "resources":
 			r.resources = v
 		case "readOnly":
-			r.readOnly = text(v)
+			r.readOnly = rawjson.Text(v)
 		case "recipientAccountId":
-			r.recipientAccountID = text(v)
+			r.recipientAccountID = rawjson.Text(v)
 		case "serviceEventDetails":
 			r.serviceEventDetails = v
 		case "eventCategory":
-			r.eventCategory = text(v)
+			r.eventCategory = rawjson.Text(v)
 		case "addendum":
 			r.addendum = v
 		case "insightDetails":
@@ -78,30 +80,30 @@ type identity struct {
 }
 
 func parseIdentity(v string) (id identity) {
-	for f := members(v); ; {
-		name, v, ok := f.next()
+	for f := rawjson.Members(v); ; {
+		name, v, ok := f.Next()
 		if !ok {
 			return id
 		}
 		switch name {
 		case "type":
-			id.typ = text(v)
+			id.typ = rawjson.Text(v)
 		case "principalId":
-			id.principalID = text(v)
+			id.principalID = rawjson.Text(v)
 		case "arn":
-			id.arn = text(v)
+			id.arn = rawjson.Text(v)
 		case "accountId":
-			id.accountID = text(v)
+			id.accountID = rawjson.Text(v)
 		case "accessKeyId":
-			id.accessKeyID = text(v)
+			id.accessKeyID = rawjson.Text(v)
 		case "userName":
-			id.userName = visible(text(v))
+			id.userName = visible(rawjson.Text(v))
 		case "invokedBy":
-			id.invokedBy = text(v)
+			id.invokedBy = rawjson.Text(v)
 		case "credentialId":
-			id.credentialID = text(v)
+			id.credentialID = rawjson.Text(v)
 		case "onBehalfOf":
-			id.onBehalfOf = text(member(v, "userId"))
+			id.onBehalfOf = rawjson.Text(rawjson.Member(v, "userId"))
 		case "sessionContext":
 			id.session(v)
 		}
@@ -109,24 +111,24 @@ func parseIdentity(v string) (id identity) {
 }
 
 func (id *identity) session(v string) {
-	for f := members(v); ; {
-		name, v, ok := f.next()
+	for f := rawjson.Members(v); ; {
+		name, v, ok := f.Next()
 		if !ok {
 			return
 		}
 		switch name {
 		case "sessionIssuer":
-			id.issuerARN, id.issuerName = text(member(v, "arn")), text(member(v, "userName"))
+			id.issuerARN, id.issuerName = rawjson.Text(rawjson.Member(v, "arn")), rawjson.Text(rawjson.Member(v, "userName"))
 		case "attributes":
-			id.mfa, id.hasSession = text(member(v, "mfaAuthenticated")), true
+			id.mfa, id.hasSession = rawjson.Text(rawjson.Member(v, "mfaAuthenticated")), true
 		case "webIdFederationData":
-			id.federatedProvider = text(member(v, "federatedProvider"))
+			id.federatedProvider = rawjson.Text(rawjson.Member(v, "federatedProvider"))
 		case "sourceIdentity":
-			id.sourceIdentity = text(v)
+			id.sourceIdentity = rawjson.Text(v)
 		case "ec2RoleDelivery":
-			id.ec2RoleDelivery = text(v)
+			id.ec2RoleDelivery = rawjson.Text(v)
 		case "signInSessionArn":
-			id.signInSessionARN = text(v)
+			id.signInSessionARN = rawjson.Text(v)
 		}
 	}
 }

@@ -1,21 +1,18 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/jonboulle/clockwork"
@@ -49,51 +46,16 @@ type s3Store struct {
 func (s *s3Store) requests() int64 { return s.asked.Swap(0) }
 
 func openS3(ctx context.Context, l location, cfg *Config, env sources.Env) (*s3Store, error) {
-	client := awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTime }).
-		WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = headerTime
-			t.MaxIdleConnsPerHost = 2 * parallel
-			if env.HTTP != nil {
-				env.HTTP.Configure(t)
-			}
-		})
-	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(client),
-		// Retrying is the runner's.
-		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
-		// S3 servers of other makers do not know the newer checksums.
-		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
-		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
-	}
-	if l.region != "" {
-		options = append(options, config.WithRegion(l.region))
-	}
-	if !cfg.Auth.AccessKeyID.IsZero() {
-		options = append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(configured{cfg.Auth, env.Clock})))
-	}
-	ac, err := config.LoadDefaultConfig(ctx, options...)
+	_, ac, err := sdkConfig(ctx, l.region, cfg, env)
 	if err != nil {
-		return nil, fault.New(fault.Auth, "loading AWS credentials: %w", err)
-	}
-	ac.HTTPClient = bounded{ac.HTTPClient} // not before: AWS_CA_BUNDLE needs the client itself
-	if ac.Region == "" {
-		ac.Region = "us-east-1"
-	}
-	if cfg.Auth.RoleARN != "" {
-		ac.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(ac), cfg.Auth.RoleARN, func(o *stscreds.AssumeRoleOptions) {
-			o.RoleSessionName = sessionName(env.Instance)
-			if cfg.Auth.ExternalID != "" {
-				o.ExternalID = aws.String(cfg.Auth.ExternalID)
-			}
-		}))
+		return nil, err
 	}
 	s := &s3Store{bucket: l.bucket, prefix: l.prefix, env: env}
 	if o := cfg.CloudTrail.BucketOwner; o != "" {
 		s.owner = aws.String(o)
 	}
-	if l.endpoint == "" {
-		s.sts = sts.NewFromConfig(ac)
+	if l.endpoint == "" || cfg.Endpoints.STS != "" {
+		s.sts = cfg.sts(ac)
 	}
 	s.client = s3.NewFromConfig(ac, func(o *s3.Options) {
 		o.UsePathStyle = l.pathStyle
@@ -137,8 +99,17 @@ type bounded struct{ client aws.HTTPClient }
 
 // Do implements aws.HTTPClient.
 func (b bounded) Do(r *http.Request) (*http.Response, error) {
+	// The SDK closes a request's body once it is answered. A quick answer then
+	// broke off with its connection, which was still looking for the body's end.
+	if r.Body != nil && r.ContentLength > 0 && r.ContentLength <= maxAnswer {
+		body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	resp, err := b.client.Do(r)
-	if err != nil || resp.StatusCode < 300 && r.Method == http.MethodGet && !r.URL.Query().Has("list-type") {
+	if err != nil || resp.StatusCode < 300 && r.URL.Query().Get("x-id") == "GetObject" {
 		return resp, err
 	}
 	resp.Body = struct {
@@ -256,9 +227,10 @@ func (s *s3Store) open(ctx context.Context, key string) (*reader, error) {
 		return nil, err
 	}
 	r := &reader{
-		tag: fmt.Sprintf("%s-%d", strings.Trim(aws.ToString(out.ETag), `"`), aws.ToInt64(out.ContentLength)), size: -1,
+		etag: strings.Trim(aws.ToString(out.ETag), `"`), size: -1,
 		unchanged: func() error { return nil },
 	}
+	r.tag = fmt.Sprintf("%s-%d", r.etag, aws.ToInt64(out.ContentLength))
 	stall.Stop()
 	if out.ContentLength != nil {
 		r.size = *out.ContentLength

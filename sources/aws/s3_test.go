@@ -99,10 +99,24 @@ func TestS3Errors(t *testing.T) {
 func TestS3BodyCut(t *testing.T) {
 	t.Parallel()
 	whole := gz(logFile(0, 3000))
+	listed := fmt.Sprintf("abc-%d", len(whole))
+	half := func(etag string) func(w http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("ETag", `"`+etag+`"`)
+			_, _ = w.Write(whole[:len(whole)/2])
+		}
+	}
 	for name, c := range map[string]struct {
 		serve func(w http.ResponseWriter)
 		class fault.Class
 	}{
+		"a length that hides it": {half("abc"), fault.Transient},
+		"another object":         {half("def"), fault.BadData},
+		"no length": {func(w http.ResponseWriter) {
+			w.Header().Set("ETag", `"abc"`)
+			w.(http.Flusher).Flush()
+			_, _ = w.Write(whole[:len(whole)/2])
+		}, fault.Transient},
 		"length": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
 			_, _ = w.Write(whole[:len(whole)/2])
@@ -124,7 +138,7 @@ func TestS3BodyCut(t *testing.T) {
 				}
 				c.serve(w)
 			})
-			_, cursors, _, err := readAll(t, s, sources.Lane{ID: "f.json.gz"}, "")
+			_, cursors, _, err := readAll(t, s, sources.Lane{ID: "f.json.gz", Hint: listed}, "")
 			require.Equal(t, c.class, fault.Of(err), "%v", err)
 			require.NotEmpty(t, cursors, "the pages before stand")
 		})

@@ -49,7 +49,8 @@ type object struct {
 type reader struct {
 	body io.Reader
 	tag  string
-	size int64 // -1: unknown
+	size int64  // -1: unknown
+	etag string // S3's; "" none
 	read int64
 	err  error // of the transport, not of the content
 	// unchanged returns an error if the file has been changed since it was opened.

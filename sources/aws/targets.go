@@ -3,6 +3,7 @@ package aws
 import (
 	"strings"
 
+	"weir/internal/rawjson"
 	"weir/schemas"
 )
 
@@ -12,84 +13,50 @@ import (
 // none has one, the same among what they nest, where EC2 wraps its calls. It
 // returns the name of the parameter used, which is then no change.
 func (m *mapper) targets(a *schemas.Activity, r *record) (used string) {
-	t := &m.target
-	t.m, t.a, t.n = m, a, 0
-	for e := elements(r.resources); ; {
-		v, ok := e.next()
+	m.lists.Begin()
+	for e := rawjson.Elements(r.resources); ; {
+		v, ok := e.Next()
 		if !ok {
 			break
 		}
-		t.resource(v)
+		m.resource(v)
 	}
-	if t.n == 0 && r.insightDetails != "" {
-		t.add(a.Action, text(member(r.insightDetails, "insightType")), "other")
+	if m.lists.Targets() == 0 && r.insightDetails != "" {
+		m.lists.Target(a.Action, rawjson.Text(rawjson.Member(r.insightDetails, "insightType")), "other")
 	}
-	if t.n == 0 {
+	if m.lists.Targets() == 0 {
 		where := [...]string{r.requestParameters, r.responseElements, r.serviceEventDetails, r.additionalEventData}
 		for i, v := range where {
-			if name, ok := t.parameter(v, 0); ok {
+			if name, ok := m.parameter(v, 0); ok {
 				if i == 0 {
 					used = name
 				}
 				break
 			}
 		}
-		for i := 0; t.n == 0 && i < len(where); i++ {
-			t.nested(where[i], 0)
+		for i := 0; m.lists.Targets() == 0 && i < len(where); i++ {
+			m.nested(where[i], 0)
 		}
 	}
-	t.finish()
+	m.lists.SetTargets(a)
 	return used
 }
 
-// targetList gathers a record's targets in three parallel lists. The first list
-// grows in the mapper's memory, the others wait here.
-type targetList struct {
-	m            *mapper
-	a            *schemas.Activity
-	n            int
-	ids          [maxTargets]string
-	names, kinds [maxTargets]string
-}
-
-func (t *targetList) add(id, name, kind string) {
-	if t.n < maxTargets {
-		t.ids[t.n], t.names[t.n], t.kinds[t.n] = id, name, kind
-	}
-	t.n++
-}
-
-func (t *targetList) finish() {
-	a, kept := t.a, min(t.n, maxTargets)
-	a.TargetCount = int32(t.n)
-	if kept == 0 {
-		return
-	}
-	a.TargetID, a.TargetName, a.TargetKind = t.ids[0], t.names[0], t.kinds[0]
-	for _, l := range []struct {
-		from []string
-		to   *[]string
-	}{{t.ids[:kept], &a.TargetIDs}, {t.names[:kept], &a.TargetNames}, {t.kinds[:kept], &a.TargetKinds}} {
-		at := len(t.m.strings)
-		t.m.strings = append(t.m.strings, l.from...)
-		*l.to = t.m.list(at)
-	}
-}
-
-func (t *targetList) resource(v string) {
+// resource adds an entry of resources[].
+func (m *mapper) resource(v string) {
 	var arn, kind string
-	for f := members(v); ; {
-		name, v, ok := f.next()
+	for f := rawjson.Members(v); ; {
+		name, v, ok := f.Next()
 		if !ok {
 			break
 		}
 		switch name {
 		case "ARN", "arn":
-			arn = text(v)
+			arn = rawjson.Text(v)
 		case "ARNPrefix":
-			arn = first(arn, text(v))
+			arn = first(arn, rawjson.Text(v))
 		case "type":
-			kind = text(v)
+			kind = rawjson.Text(v)
 		}
 	}
 	if arn == "" {
@@ -99,96 +66,92 @@ func (t *targetList) resource(v string) {
 	if !ok {
 		k = arnKind(arn)
 	}
-	t.add(arn, tail(arn), k)
+	m.lists.Target(arn, tail(arn), k)
 }
 
 // maxNesting bounds how deep targets are looked for.
 const maxNesting = 4
 
 // parameter adds the objects that the first fitting member of v names.
-func (t *targetList) parameter(v string, depth int) (used string, ok bool) {
-	for f := members(v); ; {
-		name, v, more := f.next()
+func (m *mapper) parameter(v string, depth int) (used string, ok bool) {
+	for f := rawjson.Members(v); ; {
+		name, v, more := f.Next()
 		if !more {
 			return "", false
 		}
 		if !namesObject(name) {
 			continue
 		}
-		before := t.n
-		t.value(name, v, depth)
-		if t.n > before {
+		if m.value(name, v, depth) {
 			return name, true
 		}
 	}
 }
 
 // nested looks into the objects and lists that v holds, tags excepted.
-func (t *targetList) nested(v string, depth int) {
+func (m *mapper) nested(v string, depth int) {
 	if depth > maxNesting {
 		return
 	}
-	for f := members(v); t.n == 0; {
-		name, inner, more := f.next()
+	for f := rawjson.Members(v); m.lists.Targets() == 0; {
+		name, inner, more := f.Next()
 		if !more {
 			return
 		}
 		if len(name) >= 3 && strings.EqualFold(name[:3], "tag") {
 			continue
 		}
-		if list := member(inner, "items"); list != "" {
+		if list := rawjson.Member(inner, "items"); list != "" {
 			inner = list
 		}
-		if e := elements(inner); e.s != "" {
-			for item, ok := e.next(); ok; item, ok = e.next() {
-				t.parameter(item, depth)
+		if inner != "" && inner[0] == '[' {
+			e := rawjson.Elements(inner)
+			for item, ok := e.Next(); ok; item, ok = e.Next() {
+				m.parameter(item, depth)
 			}
 			continue
 		}
-		if _, ok := t.parameter(inner, depth); !ok {
-			t.nested(inner, depth+1)
+		if _, ok := m.parameter(inner, depth); !ok {
+			m.nested(inner, depth+1)
 		}
 	}
 }
 
 // value adds what a parameter holds: one id, a list of them, or an object that
-// wraps them.
-func (t *targetList) value(name, v string, depth int) {
+// wraps them. false: there is none.
+func (m *mapper) value(name, v string, depth int) (found bool) {
 	if v == "" || depth > maxNesting {
-		return
+		return false
 	}
 	switch v[0] {
 	case '[':
-		e := elements(v)
-		for item, ok := e.next(); ok; item, ok = e.next() {
-			t.value(name, item, depth+1)
+		e := rawjson.Elements(v)
+		for item, ok := e.Next(); ok; item, ok = e.Next() {
+			found = m.value(name, item, depth+1) || found
 		}
+		return found
 	case '{':
 		for _, wrapped := range [...]string{"items", "item", "content"} {
-			if inner := member(v, wrapped); inner != "" {
-				t.value(name, inner, depth+1)
-				return
+			if inner := rawjson.Member(v, wrapped); inner != "" {
+				return m.value(name, inner, depth+1)
 			}
 		}
-		if _, ok := t.parameter(v, depth+1); !ok {
-			t.nested(v, depth+1)
+		if _, ok := m.parameter(v, depth+1); ok {
+			return true
 		}
-	default:
-		s := visible(text(v))
-		if s == "" {
-			return
-		}
-		if strings.HasPrefix(s, "arn:") {
-			t.add(s, tail(s), first(parameterKind(name), arnKind(s)))
-			return
-		}
-		kind := first(parameterKind(name), "other")
-		if hasSuffixFold(name, "name") {
-			t.add(s, s, kind)
-		} else {
-			t.add(s, "", kind)
-		}
+		before := m.lists.Targets()
+		m.nested(v, depth+1)
+		return m.lists.Targets() > before
 	}
+	s := visible(rawjson.Text(v))
+	if strings.HasPrefix(s, "arn:") {
+		return m.lists.Target(s, tail(s), first(parameterKind(name), arnKind(s)))
+	}
+	kind := first(parameterKind(name), "other")
+	if hasSuffixFold(name, "name") {
+		return m.lists.Target(s, s, kind)
+	}
+	return m.lists.Target(s, "", kind)
 }
 
 // namesObject says whether a parameter of this name holds an object's identity.
@@ -273,47 +236,29 @@ var parameterKinds = map[string]string{
 // changes records what a call set: its parameters, but for those that name a
 // target. CloudTrail holds no former values.
 func (m *mapper) changes(a *schemas.Activity, r *record, skip string) {
-	var names, values [maxChanges]string
-	n := 0
-	for f := members(r.requestParameters); n < maxChanges; {
-		name, v, ok := f.next()
+	for f := rawjson.Members(r.requestParameters); ; {
+		name, v, ok := f.Next()
 		if !ok {
 			break
 		}
 		if name == skip || v == "null" {
 			continue
 		}
-		s := text(v)
+		s := rawjson.Text(v)
 		if s == "" && (v[0] == '{' || v[0] == '[') && len(v) > 2 {
 			s = v
 		}
-		if s = visible(s); s == "" || isTarget(a, s) {
-			continue
+		if s = visible(s); s != "" && !isTarget(a, s) {
+			m.lists.Change(name, "", s)
 		}
-		names[n], values[n] = clip(name), clip(s)
-		n++
 	}
 	if r.addendum != "" {
-		fields, _, _ := strings.Cut(text(member(r.addendum, "updatedFields")), "\n")
-		if reason := text(member(r.addendum, "reason")); reason != "" && n < maxChanges {
-			names[n], values[n] = "addendum."+clip(reason), clip(fields)
-			n++
+		fields, _, _ := strings.Cut(rawjson.Text(rawjson.Member(r.addendum, "updatedFields")), "\n")
+		if reason := rawjson.Text(rawjson.Member(r.addendum, "reason")); reason != "" {
+			m.lists.Change("addendum."+reason, "", fields)
 		}
 	}
-	if n == 0 {
-		return
-	}
-	at := len(m.strings)
-	m.strings = append(m.strings, names[:n]...)
-	a.ChangeNames = m.list(at)
-	at = len(m.strings)
-	for range n {
-		m.strings = append(m.strings, "")
-	}
-	a.ChangeOld = m.list(at)
-	at = len(m.strings)
-	m.strings = append(m.strings, values[:n]...)
-	a.ChangeNew = m.list(at)
+	m.lists.SetChanges(a)
 }
 
 // isTarget says whether a value names one of the row's targets: as a whole, or
@@ -328,16 +273,4 @@ func isTarget(a *schemas.Activity, s string) bool {
 		}
 	}
 	return false
-}
-
-// clip shortens a value to what a change entry may hold, at a character's edge.
-func clip(s string) string {
-	if len(s) <= maxChangeBytes {
-		return s
-	}
-	end := maxChangeBytes
-	for end > 0 && s[end]&0xc0 == 0x80 {
-		end--
-	}
-	return s[:end]
 }

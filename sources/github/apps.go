@@ -67,7 +67,7 @@ func (s *session) installationPages(ctx context.Context) step {
 // credentialPages reads what members have authorized for single sign-on. The
 // listing has no links: it ends with an empty page.
 func (s *session) credentialPages(ctx context.Context) step {
-	path := httpx.P("/orgs/{org}/credential-authorizations", s.cfg.Org)
+	path := httpx.P(pathCredentials, s.cfg.Org)
 	return func(page *sources.Page, at place) (place, bool, error) {
 		n := max(at.N, 1)
 		r, err := s.rest.Do(ctx, &httpx.Request{Path: path, Query: url.Values{"per_page": {pageSize}, "page": {itoa(n)}}})

@@ -118,10 +118,14 @@ func consent(_ sources.Env, c setting.Struct) (*auth.Consent, error) {
 	}, nil
 }
 
-// furtherScopes are those of the streams that GitHub has no read-only scope for.
+// furtherScopes are those of the streams that GitHub has no read-only scope for,
+// and of actions.
 func (c *Config) furtherScopes() (scopes []string) {
-	if c.Files.Private || c.Files.Trees {
+	if c.Files.Private || c.Files.Trees || c.Actions.Manage {
 		scopes = append(scopes, "repo")
+	}
+	if c.Actions.Manage {
+		scopes = append(scopes, "admin:org")
 	}
 	return scopes
 }
@@ -183,8 +187,9 @@ func scopesOf(r *httpx.Response) (out []string) {
 }
 
 type wireMembership struct {
-	State string `json:"state"` // active pending
-	Role  string `json:"role"`  // admin member
+	State string   `json:"state"` // active pending
+	Role  string   `json:"role"`  // admin member
+	User  wireUser `json:"user"`
 }
 
 // membership is the token's user's own in the organization.

@@ -31,6 +31,7 @@ func removed(site *sourcetest.Site) (n int) {
 
 // Every product and plan is collected, as a GitHub App and with a token.
 func TestFlavours(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	t.Parallel()
 	for _, tenant := range []string{"ghes-acme", "ghes-old-acme", "emu-acme"} {
 		for name, f := range map[string]sourcetest.Fixture{"app": fixture(), "token": withToken()} {

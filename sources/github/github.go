@@ -105,6 +105,15 @@ type Config struct {
 	Auth       Auth   `key:"auth,required" doc:"exactly one way: a GitHub App, an OAuth app, or a personal token"`
 	Audit      Audit  `key:"audit" doc:"what of the audit log is collected"`
 	Files      Files  `key:"files" doc:"what of the repositories is collected"`
+	Actions    Writes `key:"actions" doc:"what some actions need beside the credentials"`
+}
+
+// Writes is what some actions need beside the credentials.
+type Writes struct {
+	Manage       bool   `key:"manage" doc:"OAuth app: also ask for the scopes admin:org and repo, which may write; then run weir connect again"`
+	SCIM         bool   `key:"scim" doc:"suspend accounts by SCIM: of Enterprise Managed Users, with enterprise and a token of the setup user, or of a server with SCIM. GitHub warns that writes beside the identity provider break provisioning: who sets this accepts that"`
+	Enterprise   string `key:"enterprise,instead" doc:"GitHub App: slug of the enterprise that the App is installed on, too, to uninstall others" example:"acme-inc"`
+	Installation string `key:"enterprise_installation_id,instead" doc:"GitHub App: id of its installation on the enterprise" example:"7654321"`
 }
 
 // Auth is one of three ways to authenticate.
@@ -168,7 +177,16 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 	if accepted := c.Auth.fault(); accepted != "" {
 		bad("auth", "", accepted)
 	}
-	for key, v := range map[string]string{"auth.app_id": c.Auth.AppID, "auth.installation_id": c.Auth.InstallationID} {
+	if c.Actions.Enterprise != "" && !loginName.MatchString(c.Actions.Enterprise) {
+		bad("actions.enterprise", c.Actions.Enterprise, "an enterprise's slug, as in its page's address")
+	}
+	if (c.Actions.Enterprise == "") != (c.Actions.Installation == "") || c.Actions.Enterprise != "" && (c.Auth.way() != wayApp || c.urls().server) {
+		bad("actions", "", "enterprise and enterprise_installation_id both, beside auth of a GitHub App and not for a server, or neither")
+	}
+	if c.Actions.SCIM && (c.Auth.way() != wayToken || c.Enterprise == "" && !c.urls().server) {
+		bad("actions.scim", "true", "beside auth.token and, but for a server, enterprise")
+	}
+	for key, v := range map[string]string{"auth.app_id": c.Auth.AppID, "auth.installation_id": c.Auth.InstallationID, "actions.enterprise_installation_id": c.Actions.Installation} {
 		if v != "" && !digits.MatchString(v) {
 			bad(key, v, "a number")
 		}
@@ -206,6 +224,7 @@ func goodURL(s string) bool {
 type urls struct {
 	api, graphql, web string
 	server            bool // GitHub Enterprise Server
+	residency         bool // GHE.com, where all accounts are managed users
 }
 
 // urls derives what is not configured from the base URL.
@@ -216,6 +235,9 @@ func (c *Config) urls() urls {
 	}
 	root, server := strings.CutSuffix(u.api, serverPath)
 	u.server = server
+	if at, err := url.Parse(root); err == nil {
+		u.residency = strings.HasSuffix(at.Hostname(), ".ghe.com")
+	}
 	if u.graphql == "" {
 		u.graphql = u.api + "/graphql"
 		if server {
@@ -241,10 +263,14 @@ func (c *Config) urls() urls {
 const (
 	bucketCore  = "core"
 	bucketAudit = "audit_log"
+	bucketWrite = "write"
 )
 
 func bucket(r *httpx.Request) string {
-	if strings.HasSuffix(r.Path.String(), "/audit-log") {
+	switch {
+	case r.Method != "" && r.Method != http.MethodGet:
+		return bucketWrite
+	case strings.HasSuffix(r.Path.String(), "/audit-log"):
 		return bucketAudit
 	}
 	return bucketCore
@@ -255,7 +281,12 @@ func bucket(r *httpx.Request) string {
 var buckets = map[string]httpx.Limit{
 	bucketAudit: {PerSecond: 1690. / 3600, Burst: 60, Concurrency: 1},
 	bucketCore:  {PerSecond: 14, Burst: 40, Concurrency: 4},
+	bucketWrite: {PerSecond: 1, Burst: 5, Concurrency: 1},
 }
+
+// serverBuckets: writes go one at a time there, too. Two commits to one branch
+// would be in each other's way.
+var serverBuckets = map[string]httpx.Limit{bucketWrite: {Concurrency: 1}}
 
 // session is one instance's connection.
 type session struct {
@@ -266,6 +297,11 @@ type session struct {
 	rest  *httpx.Client
 	graph *httpx.Client
 
+	// The App's installation on the enterprise, for what only that may do; nil:
+	// none is configured.
+	enterprise     *httpx.Client
+	enterpriseAuth httpx.Authorizer
+
 	graphPath httpx.Path
 
 	listing chan struct{} // held by who lists teams or repositories for their names
@@ -275,6 +311,7 @@ type session struct {
 	orgAt time.Time
 	teams map[string]string // slugs by id
 	repos map[string]string // full names by id
+	own   string            // id of the credentials' user, once it is known
 }
 
 func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session, error) {
@@ -290,12 +327,15 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 	header := http.Header{"Accept": {mediaType}, apiVersionHeader: {apiVersion}}
 	limits := buckets
 	if s.urls.server {
-		limits = nil
+		limits = serverBuckets
 	}
 	if s.rest, err = env.HTTP.Client(httpx.Config{
 		BaseURL: s.urls.api, Header: header, Auth: s.auth,
 		Bucket: bucket, Buckets: limits, Quota: quota, Classify: classify,
 	}); err != nil {
+		return nil, err
+	}
+	if err := s.openEnterprise(env, header, limits); err != nil {
 		return nil, err
 	}
 	base, last := splitLast(s.urls.graphql)
@@ -307,6 +347,24 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 		return nil, err
 	}
 	return s, nil
+}
+
+// openEnterprise makes the client that speaks for the App's installation on the
+// enterprise, where one is configured.
+func (s *session) openEnterprise(env sources.Env, header http.Header, limits map[string]httpx.Limit) (err error) {
+	if s.cfg.Actions.Enterprise == "" {
+		return nil
+	}
+	cfg := *s.cfg
+	cfg.Auth.InstallationID = cfg.Actions.Installation
+	if s.enterpriseAuth, err = newAuthorizer(env, &cfg, s.urls); err != nil {
+		return err
+	}
+	s.enterprise, err = env.HTTP.Client(httpx.Config{
+		BaseURL: s.urls.api, Header: header, Auth: s.enterpriseAuth,
+		Bucket: bucket, Buckets: limits, Quota: quota, Classify: classify,
+	})
+	return err
 }
 
 // splitLast cuts the last segment off a URL.

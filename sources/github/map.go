@@ -458,12 +458,21 @@ var credentialKinds = map[string]string{
 	"personal access token": "token", "SSH key": "ssh_key", "OAuth app token": "consent", "GitHub app token": "token",
 }
 
+// credentialGrant is the grant_id of a credential: the token's own id, by which
+// the audit log names it. A key's is that of its authorization.
+func credentialGrant(w *wireCredential) string {
+	if credentialKinds[w.Type] != "ssh_key" && w.AuthorizedID != "" {
+		return "token:" + string(w.AuthorizedID)
+	}
+	return "cred:" + string(w.CredentialID)
+}
+
 func mapCredential(g *schemas.AppGrant, w *wireCredential, org string, now schemas.Time, raw string) (reason string) {
 	if w.CredentialID == "" {
 		return "a credential without credential_id"
 	}
 	*g = schemas.AppGrant{
-		GrantID: "cred:" + string(w.CredentialID), Kind: credentialKinds[w.Type], AppName: first(w.Title, w.Note, w.Type),
+		GrantID: credentialGrant(w), Kind: credentialKinds[w.Type], AppName: first(w.Title, w.Note, w.Type),
 		PrincipalID: w.Login, PrincipalKind: "account", Scopes: w.Scopes, Resource: org, Consent: "user", Status: "active",
 		CreatedAt: when(w.AuthorizedAt), LastUsedAt: when(w.AccessedAt), ExpiresAt: when(w.ExpiresAt), Raw: raw,
 	}
@@ -472,15 +481,16 @@ func mapCredential(g *schemas.AppGrant, w *wireCredential, org string, now schem
 	}
 	if g.Kind != "ssh_key" {
 		g.HighPrivilege = schemas.Some(powerful(w.Scopes))
-		// The token's own id, by which the audit log names it.
-		if w.AuthorizedID != "" {
-			g.GrantID = "token:" + string(w.AuthorizedID)
-		}
 	}
 	if g.ExpiresAt != 0 && g.ExpiresAt <= now {
 		g.Status = "expired"
 	}
 	return ""
+}
+
+// patGrant is the grant_id of a fine-grained token.
+func patGrant(w *wirePAT) string {
+	return "pat:" + first(string(w.TokenID), "grant:"+string(w.ID))
 }
 
 func mapPAT(g *schemas.AppGrant, w *wirePAT, raw string) (reason string) {
@@ -492,7 +502,7 @@ func mapPAT(g *schemas.AppGrant, w *wirePAT, raw string) (reason string) {
 		scopes = append(scopes, levels(w.Permissions[group])...)
 	}
 	*g = schemas.AppGrant{
-		GrantID: "pat:" + first(string(w.TokenID), "grant:"+string(w.ID)), Kind: "token", AppName: w.TokenName, PrincipalID: string(w.Owner.ID), PrincipalKind: "account",
+		GrantID: patGrant(w), Kind: "token", AppName: w.TokenName, PrincipalID: string(w.Owner.ID), PrincipalKind: "account",
 		Scopes: scopes, Resource: w.Selection, Consent: "user", Status: "active", HighPrivilege: schemas.Some(powerful(scopes)),
 		CreatedAt: when(w.GrantedAt), LastUsedAt: when(w.LastUsedAt), ExpiresAt: when(w.ExpiresAt), Raw: raw,
 	}

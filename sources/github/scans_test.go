@@ -575,7 +575,7 @@ func TestURLs(t *testing.T) {
 	for base, want := range map[string]urls{
 		"":                                  {api: "https://api.github.com", graphql: "https://api.github.com/graphql", web: "https://github.com"},
 		"https://api.github.com/":           {api: "https://api.github.com", graphql: "https://api.github.com/graphql", web: "https://github.com"},
-		"https://api.acme.ghe.com":          {api: "https://api.acme.ghe.com", graphql: "https://api.acme.ghe.com/graphql", web: "https://acme.ghe.com"},
+		"https://api.acme.ghe.com":          {api: "https://api.acme.ghe.com", graphql: "https://api.acme.ghe.com/graphql", web: "https://acme.ghe.com", residency: true},
 		"https://git.acme.example/api/v3":   {api: "https://git.acme.example/api/v3", graphql: "https://git.acme.example/api/graphql", web: "https://git.acme.example", server: true},
 		"http://127.0.0.1:8080/github/acme": {api: "http://127.0.0.1:8080/github/acme", graphql: "http://127.0.0.1:8080/github/acme/graphql", web: "http://127.0.0.1:8080/github/acme"},
 	} {

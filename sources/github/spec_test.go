@@ -11,6 +11,7 @@ import (
 // A whole collection's requests and answers are held against GitHub's own
 // specification.
 func TestAgainstSpec(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	t.Parallel()
 	spec := spectest.Load(t, spectest.GitHub, []spectest.Known{
 		{Operation: "POST /graphql", Detail: "no such operation", Reason: "the specification is of REST"},

@@ -20,15 +20,22 @@ import (
 // appKey is the key of the tests' GitHub App.
 var appKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
-const appClientID = "Iv1.sandbox"
+const (
+	appID       = 4242
+	appClientID = "Iv1.sandbox"
+)
 
 // asApp installs a GitHub App with all permissions that reading needs, and
 // returns the settings of an instance that connects as it.
 func asApp(t testing.TB, tenant *sandbox.Tenant) string {
+	return asAppWith(t, tenant, sandboxgithub.AppPermissions())
+}
+
+func asAppWith(t testing.TB, tenant *sandbox.Tenant, may map[string]string) string {
 	key, err := appKey()
 	require.NoError(t, err)
 	h := tenant.Handler().(*sandboxgithub.Handler)
-	h.RegisterApp(sandboxgithub.App{ID: 4242, ClientID: appClientID, Slug: "weir", Key: &key.PublicKey, Permissions: sandboxgithub.AppPermissions()})
+	h.RegisterApp(sandboxgithub.App{ID: appID, ClientID: appClientID, Slug: "weir", Key: &key.PublicKey, Permissions: may})
 	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	return h.Connection(tenant.Base) + fmt.Sprintf("auth:\n  client_id: %s\n  private_key: %q\n", appClientID, text)
 }
@@ -69,6 +76,7 @@ func TestSuite(t *testing.T) { sourcetest.Run(t, fixture()) }
 
 // With a token fine-grained tokens are not listed.
 func TestSuiteWithToken(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	sourcetest.Run(t, withToken(),
 		"collects the truth, and nothing the second time",
 		"a scope taken away stops its stream alone, removes nobody, and comes back",

@@ -97,13 +97,14 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 	}
 	defer answer.Body.Close()
 	at := cl.c.base.o.Clock.Now()
-	body, transferred, err := readBody(answer, req.Method, cl.maxBody)
+	body, transferred, err := readBody(answer, req.Method, cl.maxBody, cl.expected())
 	switch {
 	case errors.Is(err, errTooLarge):
 		return nil, transferred, fault.New(fault.BadData, "%s: the answer is larger than the limit of %d bytes", cl.endpoint, cl.maxBody)
 	case err != nil:
 		return nil, transferred, cl.broken(ctx, limited, fmt.Errorf("HTTP %d, the answer broke off: %w", answer.StatusCode, err))
 	}
+	cl.expect(len(body))
 	resp = &Response{
 		Status: answer.StatusCode, Header: answer.Header, Body: body, Endpoint: cl.endpoint, URL: req.URL, At: at,
 		Skew: cl.c.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
@@ -139,8 +140,23 @@ var (
 	inflate = sync.Pool{New: func() any { return new(gzip.Reader) }}
 )
 
-// readBody reads a body whole, at most limit bytes of it, decompressed.
-func readBody(r *http.Response, method string, limit int64) (body []byte, transferred int64, err error) {
+// expected is how large the answer is likely to be: pages of a listing are much
+// alike.
+func (cl *call) expected() int {
+	cl.c.mu.Lock()
+	defer cl.c.mu.Unlock()
+	return cl.c.sizes[cl.endpoint]
+}
+
+func (cl *call) expect(size int) {
+	cl.c.mu.Lock()
+	defer cl.c.mu.Unlock()
+	cl.c.sizes[cl.endpoint] = size
+}
+
+// readBody reads a body whole, at most limit bytes of it, decompressed. expected
+// is how many there may be.
+func readBody(r *http.Response, method string, limit int64, expected int) (body []byte, transferred int64, err error) {
 	counted := &countingReader{r: r.Body}
 	var from io.Reader = counted
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
@@ -170,8 +186,11 @@ func readBody(r *http.Response, method string, limit int64) (body []byte, transf
 		}
 	}()
 	if from == counted && r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+		expected = int(r.ContentLength)
+	} else {
+		expected += expected / 16
 	}
+	buf.Grow(expected + bytes.MinRead)
 	if _, err := buf.ReadFrom(io.LimitReader(from, limit+1)); err != nil {
 		return nil, counted.n, err
 	}

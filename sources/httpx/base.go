@@ -164,7 +164,7 @@ func (b *Base) Client(c Config) (*Client, error) {
 	if c.Classify == nil {
 		c.Classify = Classify
 	}
-	cl := &Client{base: b, c: c, root: root, origins: map[string]bool{originOf(root): true}, buckets: map[string]*bucket{}}
+	cl := &Client{base: b, c: c, root: root, origins: map[string]bool{originOf(root): true}, buckets: map[string]*bucket{}, sizes: map[string]int{}}
 	for _, alias := range c.Aliases {
 		u, err := origin(strings.TrimSuffix(alias, "/"))
 		if err != nil || u.Path != "" {

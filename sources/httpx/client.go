@@ -34,6 +34,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
+	sizes   map[string]int // by endpoint: bytes of its last answer's body
 }
 
 // Do sends a request and returns a good answer, or an error with a class. The

@@ -57,3 +57,7 @@ func segment(id string, many bool) string {
 
 // String returns the template.
 func (p Path) String() string { return p.template }
+
+// Escaped returns the path as it is sent, below the base URL: for APIs whose
+// requests hold requests.
+func (p Path) Escaped() string { return p.escaped }

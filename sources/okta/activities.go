@@ -44,43 +44,54 @@ func newLogPage() *logPage {
 	return &logPage{mapper: newMapper(), decoder: jsontext.NewDecoder(bytes.NewReader(nil))}
 }
 
-// readLog yields the System Log from a cursor on.
+// readLog yields the System Log from a cursor on, and has the next page fetched
+// and mapped while the last is at work.
 func (s *session) readLog(ctx context.Context, _ sources.Lane, c sources.Cursor) iter.Seq2[*sources.Page, error] {
 	return func(yield func(*sources.Page, error) bool) {
-		at, err := parseCursor(c)
-		if err != nil {
-			yield(nil, err)
-			return
+		pages := [2]*logPage{s.logPages.Get().(*logPage), s.logPages.Get().(*logPage)}
+		defer s.release(pages[0])
+		defer s.release(pages[1])
+		read := func(ctx context.Context) iter.Seq2[*sources.Page, error] {
+			return func(yield func(*sources.Page, error) bool) {
+				if err := s.eachLogPage(ctx, c, pages, yield); err != nil {
+					yield(nil, err)
+				}
+			}
 		}
-		org, err := s.Tenant(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
+		sources.Ahead(ctx, read)(yield)
+	}
+}
+
+// eachLogPage yields the pages of the log, by turns in two memories.
+func (s *session) eachLogPage(ctx context.Context, c sources.Cursor, pages [2]*logPage, yield func(*sources.Page, error) bool) error {
+	at, err := parseCursor(c)
+	if err != nil {
+		return err
+	}
+	org, err := s.Tenant(ctx)
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		page := pages[i%2]
+		resp, next, err := s.fetchLog(ctx, &at, s.logSince)
+		if err == nil {
+			err = page.fill(resp, org)
 		}
-		page := s.logPages.Get().(*logPage)
-		defer s.release(page)
-		for {
-			resp, next, err := s.fetchLog(ctx, &at, s.logSince)
-			if err == nil {
-				err = page.fill(resp, org)
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			asked := at.At
-			page.page.Since = 0
-			if at.Time == 0 && asked == "" {
-				page.page.Since = schemas.Time(s.logFrom(at).UnixMilli())
-			}
-			caughtUp := page.advance(resp, &at, next)
-			if !caughtUp && next == asked {
-				yield(nil, errItself(resp))
-				return
-			}
-			if !yield(&page.page, nil) || caughtUp {
-				return
-			}
+		if err != nil {
+			return err
+		}
+		asked := at.At
+		page.page.Since = 0
+		if at.Time == 0 && asked == "" {
+			page.page.Since = schemas.Time(s.logFrom(at).UnixMilli())
+		}
+		caughtUp := page.advance(resp, &at, next)
+		if !caughtUp && next == asked {
+			return errItself(resp)
+		}
+		if !yield(&page.page, nil) || caughtUp {
+			return nil
 		}
 	}
 }

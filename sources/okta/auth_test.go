@@ -72,6 +72,7 @@ func TestSuiteWithKey(t *testing.T) {
 }
 
 func TestSuiteWithProof(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	sourcetest.Run(t, withProof(), "the truth under expired_token", "secrets stay secret")
 }
 

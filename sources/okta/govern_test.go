@@ -3,6 +3,7 @@ package okta_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,63 +25,90 @@ import (
 	"weir/sources/okta"
 )
 
-// TestGoverned has an account suspended and let in again through governance:
-// asked for by one, approved by another, verified at the vendor.
-func TestGoverned(t *testing.T) {
-	t.Parallel()
+// bench is governance over one instance of a sandbox.
+type bench struct {
+	t          *testing.T
+	site       *sourcetest.Site
+	session    sources.Governor
+	state      pipeline.State
+	clock      *clockwork.FakeClock
+	runner     *govern.Runner
+	alice, bob govern.Caller
+}
+
+func newBench(t *testing.T, allow string) *bench {
 	f := fixture()
-	f.Config += "\ngovernance: {allow: [suspend_user], max_share: 0, cool_down: 1s}"
-	site := f.NewSite(t, sourcetest.SiteOptions{People: 20})
-	config := site.Config()
+	f.Config += "\ngovernance: {allow: [" + allow + "], max_share: 0, cool_down: 1s}"
+	b := &bench{t: t, site: f.NewSite(t, sourcetest.SiteOptions{People: 20})}
+	config := b.site.Config()
 	config.Governance.Principals = []configs.Principal{
 		{Name: "alice", UID: "1", May: []string{"request"}},
 		{Name: "bob", UID: "2", May: []string{"approve"}},
 	}
-	state, err := pipeline.OpenState(t.Context(), t.TempDir())
+	var err error
+	b.state, err = pipeline.OpenState(t.Context(), t.TempDir())
 	require.NoError(t, err)
-	defer state.Close()
-	session := site.Session().(sources.Governor)
-	clock := clockwork.NewFakeClockAt(site.Clock.Now())
-	runner, err := govern.New(t.Context(), govern.Options{
-		Config: config, Clock: clock, Log: slog.New(slog.DiscardHandler), Store: state,
+	t.Cleanup(func() { _ = b.state.Close() })
+	b.session = b.site.Session().(sources.Governor)
+	b.clock = clockwork.NewFakeClockAt(b.site.Clock.Now())
+	b.runner, err = govern.New(t.Context(), govern.Options{
+		Config: config, Clock: b.clock, Log: slog.New(slog.DiscardHandler), Store: b.state,
 		Commit: func(ctx context.Context, _, _ string, _ []schemas.ActionLogRow, apply func(pipeline.Tx) error) error {
-			return state.Update(ctx, apply)
+			return b.state.Update(ctx, apply)
 		},
 		Open: func(context.Context, string) (govern.Session, error) {
-			return govern.Session{Governor: session, Connector: okta.Connector}, nil
+			return govern.Session{Governor: b.session, Connector: okta.Connector}, nil
 		},
 	})
 	require.NoError(t, err)
-	alice, bob := runner.Socket(1), runner.Socket(2)
-	require.NoError(t, runner.Resume(t.Context(), bob, "begin"))
+	b.alice, b.bob = b.runner.Socket(1), b.runner.Socket(2)
+	require.NoError(t, b.runner.Resume(t.Context(), b.bob, "begin"))
+	return b
+}
 
+// carryOut has alice ask for an action and bob approve it, until it is final.
+func (b *bench) carryOut(row schemas.ActionRow) *govern.Action {
+	b.t.Helper()
+	t := b.t
+	row.ReceivedAt = schemas.Time(b.clock.Now().UnixMilli())
+	_, err := b.runner.Submit(t.Context(), row, b.alice)
+	require.NoError(t, err)
+	var a *govern.Action
+	for range 600 {
+		for _, instance := range []string{"", b.site.Instance()} {
+			require.NoError(t, b.runner.Tick(t.Context(), instance))
+		}
+		rec, ok, err := b.state.Action(t.Context(), row.ID)
+		require.NoError(t, err)
+		require.True(t, ok)
+		a, err = govern.Read(rec)
+		require.NoError(t, err)
+		if a.State == govern.Awaiting {
+			d := schemas.ApprovalRow{ActionID: row.ID, RequestHash: a.RequestHash, PlanHash: a.PlanHash, Decision: "approve"}
+			_, err = b.runner.Decide(t.Context(), d, b.alice)
+			require.Error(t, err, "nobody approves what they asked for")
+			_, err = b.runner.Decide(t.Context(), d, b.bob)
+			require.NoError(t, err)
+		}
+		if a.Done {
+			break
+		}
+		b.clock.Advance(time.Second)
+	}
+	t.Log(row.ID, a.State, a.Note)
+	return a
+}
+
+// TestGoverned has an account suspended and let in again through governance:
+// asked for by one, approved by another, verified at the vendor.
+func TestGoverned(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "suspend_user")
+	site, session := b.site, b.session
 	carryOut := func(row schemas.ActionRow) govern.State {
 		t.Helper()
-		row.Instance, row.ReceivedAt = site.Instance(), schemas.Time(clock.Now().UnixMilli())
-		_, err := runner.Submit(t.Context(), row, alice)
-		require.NoError(t, err)
-		var a *govern.Action
-		for range 600 {
-			require.NoError(t, runner.Tick(t.Context(), site.Instance()))
-			rec, ok, err := state.Action(t.Context(), row.ID)
-			require.NoError(t, err)
-			require.True(t, ok)
-			a, err = govern.Read(rec)
-			require.NoError(t, err)
-			if a.State == govern.Awaiting {
-				d := schemas.ApprovalRow{ActionID: row.ID, RequestHash: a.RequestHash, PlanHash: a.PlanHash, Decision: "approve"}
-				_, err = runner.Decide(t.Context(), d, alice)
-				require.Error(t, err, "nobody approves what they asked for")
-				_, err = runner.Decide(t.Context(), d, bob)
-				require.NoError(t, err)
-			}
-			if a.Done {
-				break
-			}
-			clock.Advance(time.Second)
-		}
-		t.Log(row.ID, a.State, a.Note)
-		return a.State
+		row.Instance = site.Instance()
+		return b.carryOut(row).State
 	}
 	who := plainAccounts(site.Truth())[0]
 	require.Equal(t, govern.Verified, carryOut(schemas.ActionRow{ID: "s1", Action: "suspend_user", TargetKind: "account", TargetID: who.ID, Reason: "left the firm"}))
@@ -101,6 +129,31 @@ func TestGoverned(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, n, "one account is the agent's")
+}
+
+// TestContained has a person contained by their address and released: the
+// account is found, suspended, signed out, and let in again.
+func TestContained(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "suspend_user, sign_out_user, revoke_grant")
+	truth := b.site.Truth()
+	plain := plainAccounts(truth)
+	w := slices.IndexFunc(plain, func(t actionTarget) bool { // who has refresh tokens, which signing out ends
+		return slices.ContainsFunc(truth.AppGrants, func(g schemas.AppGrant) bool { return g.Kind == "token" && g.PrincipalID == t.ID })
+	})
+	require.GreaterOrEqual(t, w, 0)
+	who := plain[w]
+	i := slices.IndexFunc(truth.Accounts, func(a schemas.Account) bool { return a.AccountID == who.ID })
+	login := truth.Accounts[i].Login
+	a := b.carryOut(schemas.ActionRow{ID: "c1", Action: "contain_user", TargetKind: "person", TargetID: login, Reason: "phished"})
+	require.Contains(t, []govern.State{govern.Verified, govern.Succeeded}, a.State, a.Note)
+	require.Len(t, a.Parts, 3)
+	require.True(t, statusIs("suspended")(b.site.Truth(), who))
+	a = b.carryOut(schemas.ActionRow{ID: "r1", Action: "release_user", TargetKind: "action", TargetID: "c1", Reason: "cleaned"})
+	require.Equal(t, govern.Verified, a.State, a.Note)
+	require.True(t, statusIs("active")(b.site.Truth(), who))
+	a = b.carryOut(schemas.ActionRow{ID: "c2", Action: "contain_user", TargetKind: "person", TargetID: "nobody@example.com", Reason: "r"})
+	require.Equal(t, govern.Rejected, a.State)
 }
 
 // TestLastAdmin tells the only super administrator from one of several, and an

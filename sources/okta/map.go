@@ -2,7 +2,6 @@ package okta
 
 import (
 	"bytes"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -137,7 +136,7 @@ func email(s text) string {
 func (m *mapper) addresses(a *schemas.Activity, e *wireEvent) {
 	from := len(m.strings)
 	add := func(s text) {
-		ip, ok := canonicalIP(string(s))
+		ip, ok := schemas.CanonicalIP(string(s))
 		if !ok {
 			if a.SrcHost == "" && len(m.strings) == from {
 				a.SrcHost = string(s)
@@ -158,26 +157,6 @@ func (m *mapper) addresses(a *schemas.Activity, e *wireEvent) {
 	if a.IPs = m.list(from); len(a.IPs) > 0 {
 		a.SrcIP = a.IPs[0]
 	}
-}
-
-// canonicalIP returns an address as it is written canonically.
-func canonicalIP(s string) (string, bool) {
-	if s == "" || s[0] != ':' && !isHex(s[0]) {
-		return "", false
-	}
-	addr, err := netip.ParseAddr(s)
-	if err != nil {
-		return "", false
-	}
-	var buf [64]byte
-	if b := addr.Unmap().WithZone("").AppendTo(buf[:0]); string(b) != s {
-		return string(b), true
-	}
-	return s, true
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // target sets what was acted on, one entry an object. A user's assignment to an

@@ -228,7 +228,7 @@ func TestSmallParsers(t *testing.T) {
 		require.Equal(t, want, int64(parseTime(in)), in)
 	}
 	for in, want := range map[string]string{"203.0.113.7": "203.0.113.7", "2001:DB8::1": "2001:db8::1", "::ffff:192.0.2.1": "192.0.2.1", "fe80::1%eth0": "fe80::1", "": "", "unknown": "", "face": ""} {
-		got, _ := canonicalIP(in)
+		got, _ := schemas.CanonicalIP(in)
 		require.Equal(t, want, got, in)
 	}
 	for in, want := range map[text]string{"Ada@Acme.example": "ada@acme.example", "unknown": "", "@x": "", "x@": "", "": "", "a b@c": ""} {

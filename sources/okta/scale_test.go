@@ -1,52 +1,15 @@
 package okta_test
 
 import (
-	"os"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/stretchr/testify/require"
 
 	sandboxokta "weir/internal/sandbox/okta"
 	"weir/internal/sourcetest"
 )
 
-// TestScale collects an organization of 20,000 people, undisturbed and under a
-// bit of everything: only with WEIR_SCALE=1, for it takes minutes. Each person is
-// asked for consents.
 func TestScale(t *testing.T) {
-	sourcetest.NotUnderRace(t)
 	facts := sandboxokta.Default()
 	facts.Limits = nil
-	for _, scenario := range []string{"none", "mixed"} {
-		t.Run(scenario, func(t *testing.T) {
-			if os.Getenv("WEIR_SCALE") != "1" {
-				t.Skip("takes minutes; set WEIR_SCALE=1")
-			}
-			f := fixture()
-			site := f.NewSite(t, sourcetest.SiteOptions{People: 20_000, Scenario: scenario, Vendor: vendor(facts), Speed: 200, History: 24 * time.Hour})
-			began := time.Now()
-			for attempt := 1; ; attempt++ {
-				err := site.Run(t.Context(), site.Config(), true)
-				var diff []string
-				if err == nil {
-					if diff = site.Compare("lake"); len(diff) == 0 {
-						break
-					}
-				}
-				require.Less(t, attempt, 10, "%v %s", err, diff)
-				t.Logf("attempt %d: %.300v %.300s", attempt, err, diff) // what ends by time may have ended since
-			}
-			took := time.Since(began)
-			var n int64
-			for _, e := range site.Sandbox.Requests() {
-				n += e.Count
-			}
-			var usage syscall.Rusage
-			require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-			t.Logf("%s, %d requests, with the sandbox at most %d MiB resident", took.Round(time.Second), n, usage.Maxrss>>10)
-			require.Empty(t, site.Sandbox.Violations())
-		})
-	}
+	f := fixture()
+	f.Scale(t, sourcetest.SiteOptions{Vendor: vendor(facts)})
 }

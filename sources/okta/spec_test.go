@@ -11,6 +11,7 @@ import (
 // A whole collection's requests and answers are held against Okta's own
 // specification.
 func TestAgainstSpec(t *testing.T) {
+	sourcetest.NotUnderRace(t)
 	t.Parallel()
 	const logs = "GET /api/v1/logs"
 	spec := spectest.Load(t, spectest.Okta, []spectest.Known{

@@ -47,8 +47,8 @@ func (h *Handler) RegisterApp(a App) {
 	h.flavour.App = true
 }
 
-// installationID returns the id of an App's installation.
-func (h *Handler) installationID(a *App) int64 {
+// InstallationID returns the id of an App's installation.
+func (h *Handler) InstallationID(a *App) int64 {
 	return h.id(kindInstallation, botNumber-int(a.ID%1_000_000))
 }
 
@@ -131,7 +131,7 @@ func (c *call) appInstallation() {
 		return
 	}
 	a := c.who.app
-	v := installed{id: c.h.installationID(a), appID: a.ID, slug: a.Slug, clientID: a.ClientID, perms: lessen(a.Permissions, c.trouble.MissingScopes), created: c.s.Born, modified: c.s.Born}
+	v := installed{id: c.h.InstallationID(a), appID: a.ID, slug: a.Slug, clientID: a.ClientID, perms: lessen(a.Permissions, c.trouble.MissingScopes), created: c.s.Born, modified: c.s.Born}
 	if a.Suspended {
 		v.suspended = c.s.Born
 	}
@@ -141,7 +141,7 @@ func (c *call) appInstallation() {
 // mint is POST /app/installations/{id}/access_tokens.
 func (c *call) mint() {
 	h, a := c.h, c.who.app
-	if c.path("id") != itoa(h.installationID(a)) {
+	if c.path("id") != itoa(h.InstallationID(a)) {
 		c.notFound()
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -35,6 +36,7 @@ type auditRow struct {
 
 	user          string
 	userID        int64
+	blocked       string
 	team          string // slug
 	repo          string // with the owner
 	repoID        int64
@@ -96,7 +98,7 @@ func (h *Handler) row(s *org.State, e *org.Event, f Flavour) auditRow {
 		r.nameID = "" // others do not tell it
 	}
 	// Owners see addresses of members that act on what is not public.
-	if e.Actor.Kind == org.AccountRef && r.actor != "" && !f.NoSourceIP && !r.public && !s.Accounts[org.GitHub][e.Actor.N].Outside {
+	if e.Actor.Kind == org.AccountRef && r.actor != "" && !f.NoSourceIP && !r.public && !e.Outside {
 		r.ip = e.Client.IP
 	}
 	return r
@@ -140,7 +142,7 @@ func (h *Handler) actor(s *org.State, r *auditRow, e *org.Event) {
 	case org.AccountRef:
 		a := s.Accounts[org.GitHub][e.Actor.N]
 		r.actor, r.actorID = a.Login, h.id(kindAccount, a.N)
-		if p := s.People[a.Person]; linked(a, p) {
+		if p := s.People[a.Person]; !e.Outside && signsOn(a, p) {
 			r.nameID = samlName(p)
 		}
 	case org.IntegrationRef:
@@ -152,6 +154,9 @@ func (h *Handler) actor(s *org.State, r *auditRow, e *org.Event) {
 		}
 	default: // anonymous, or GitHub itself
 		r.actor = e.Actor.Name
+		if strings.HasSuffix(r.actor, "[bot]") { // an App that is not among the organization's
+			r.bot, r.access = true, "GitHub App server-to-server token"
+		}
 	}
 	if e.Via.Kind != org.GrantRef {
 		return
@@ -216,9 +221,16 @@ func (h *Handler) act(s *org.State, r *auditRow, e *org.Event, f Flavour) {
 		set("user.unsuspend", "modify")
 	case org.AccountRemove:
 		set("org.remove_member", "remove")
-		if len(e.Targets) > 0 && e.Targets[0].Kind == org.AccountRef && s.Accounts[org.GitHub][e.Targets[0].N].Outside {
-			set("org.remove_outside_collaborator", "remove")
+	case org.OutsideRemove:
+		set("org.remove_outside_collaborator", "remove")
+	case org.InviteCancel:
+		set("org.cancel_invitation", "remove")
+	case org.MemberBlock, org.MemberUnblock:
+		set("org.block_user", "create")
+		if e.Verb == org.MemberUnblock {
+			set("org.unblock_user", "remove")
 		}
+		r.blocked, r.user, r.userID = r.user, "", 0
 	case org.AccountDelete:
 		set("user.destroy", "remove")
 	case org.MemberInvite:
@@ -236,6 +248,8 @@ func (h *Handler) act(s *org.State, r *auditRow, e *org.Event, f Flavour) {
 		set("team.add_member", "create")
 	case org.GroupRemoveMember:
 		set("team.remove_member", "remove")
+	case org.TeamRole:
+		set(either(e.Changes[0].New == "maintainer", "team.promote_maintainer", "team.demote_maintainer"), "modify")
 
 	case org.RoleGrantVerb:
 		set("organization_role.assign", "create")
@@ -262,6 +276,16 @@ func (h *Handler) act(s *org.State, r *auditRow, e *org.Event, f Flavour) {
 		set("repo.access", "modify")
 	case org.RepoArchive:
 		set("repo.archived", "modify")
+	case org.RepoUnarchive:
+		set("repo.unarchived", "modify")
+	case org.RepoChangeAccess:
+		set(either(team, "team.update_repository_permission", "repo.update_member"), "modify")
+	case org.RepoCancelInvite:
+		set("repository_invitation.cancel", "remove")
+	case org.KeyRemove:
+		set("public_key.delete", "remove")
+	case org.RequestDeny:
+		set("personal_access_token.request_denied", "modify")
 	case org.RepoAddAccess:
 		set(either(team, "team.add_repository", "repo.add_member"), "create")
 	case org.RepoRemoveAccess:
@@ -416,6 +440,9 @@ func (w *writer) auditTargets(r *auditRow) {
 		w.b = append(w.b, '/')
 		w.b = append(w.b, r.team...)
 		w.b = append(w.b, '"')
+	}
+	if r.blocked != "" {
+		w.str("blocked_user", r.blocked)
 	}
 	if r.repo != "" {
 		w.str("repo", r.repo)

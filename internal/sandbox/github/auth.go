@@ -30,8 +30,14 @@ type Token struct {
 	Fine    map[string]string // permissions of a fine-grained one, "members": "read"; Scopes are not looked at
 }
 
-// allScopes reach everything that is read.
-var allScopes = []string{"admin:org", "read:audit_log", "read:user", "user:email", "repo", "read:enterprise"}
+// allScopes reach everything that is read and written.
+func (h *Handler) allScopes() []string {
+	out := []string{"admin:org", "read:audit_log", "read:user", "user:email", "repo", "workflow", "admin:enterprise", "scim:enterprise"}
+	if h.flavour.GHES {
+		out = append(out, "site_admin")
+	}
+	return out
+}
 
 // implied lists the scopes that a classic scope contains.
 var implied = map[string][]string{
@@ -52,6 +58,7 @@ type principal struct {
 	expires time.Time
 	used    int // requests
 	dead    bool
+	cut     bool // not authorized for single sign-on any more
 }
 
 // AddToken registers a personal access token.
@@ -99,6 +106,7 @@ func (c *call) authenticate() bool {
 		c.fail(h.facts.BadCredentials, "Bad credentials")
 		return false
 	}
+	c.token = p
 	// A copy without what the scenario takes away.
 	who := *p
 	who.scopes = slices.DeleteFunc(expand(p.scopes), func(s string) bool { return slices.Contains(c.trouble.MissingScopes, s) })
@@ -194,6 +202,7 @@ type need struct {
 	owner    bool     // a user must be an organization owner
 	hide     bool     // refused with 404
 	cloud    bool     // not on Enterprise Server
+	server   bool     // on Enterprise Server alone
 	paid     bool     // not on plan Free
 	appOnly  bool     // only with an App's token
 	jwt      bool     // only with an App's own assertion
@@ -226,14 +235,18 @@ func (c *call) allow(n need) bool {
 	case t.IPBlocked:
 		c.fail(http.StatusForbidden, c.ipMessage())
 		return false
-	case t.SAML && user:
+	case (t.SAML || c.who.cut) && user:
 		c.fail(http.StatusForbidden, c.requireSSO())
 		return false
 	case t.OAuthBlocked && c.who.kind == oauthToken:
 		c.fail(http.StatusForbidden, c.oauthMessage())
 		return false
 	}
-	if n.cloud && c.flavour.GHES {
+	if a := c.account(); a != nil && a.Status == org.Suspended {
+		c.fail(http.StatusForbidden, "Sorry. Your account was suspended.")
+		return false
+	}
+	if n.cloud && c.flavour.GHES || n.server && !c.flavour.GHES {
 		c.notFound()
 		return false
 	}

@@ -28,7 +28,7 @@ func TestTokens(t *testing.T) {
 	require.Equal(t, 401, w.Code)
 	require.Contains(t, w.Body.String(), "Bad credentials")
 	w = r.ok("/user")
-	require.Equal(t, "admin:org, read:audit_log, read:user, user:email, repo, read:enterprise", w.Header().Get("X-OAuth-Scopes"))
+	require.Equal(t, "admin:org, read:audit_log, read:user, user:email, repo, workflow, admin:enterprise, scim:enterprise", w.Header().Get("X-OAuth-Scopes"))
 }
 
 // What is missing shows as GitHub shows it: refused with what is needed, or

@@ -69,7 +69,7 @@ func fixture() *org.State {
 	site, core, team := ref(org.RepoRef, 0), ref(org.RepoRef, 1), ref(org.GroupRef, 1)
 	add := func(verb org.Verb, actor org.Ref, targets ...org.Ref) *org.Event {
 		n := len(s.Timeline[org.GitHub])
-		e := &org.Event{N: n, At: start.Add(-day + time.Duration(n)*time.Minute + 7*time.Millisecond), Verb: verb, Actor: actor, Targets: targets, Client: client}
+		e := &org.Event{N: n, At: start.Add(-day + time.Duration(n)*time.Minute + 7*time.Millisecond), Verb: verb, Actor: actor, Targets: targets, Client: client, Outside: actor == guest}
 		s.Timeline[org.GitHub] = append(s.Timeline[org.GitHub], e)
 		return e
 	}
@@ -80,7 +80,7 @@ func fixture() *org.State {
 	for _, v := range []org.Verb{org.MemberInvite, org.AccountActivate, org.AccountUpdate, org.AccountRemove} {
 		add(v, ada, bo)
 	}
-	add(org.AccountRemove, ada, guest)
+	add(org.OutsideRemove, ada, guest)
 	add(org.MemberRole, ada, bo).Changes = []org.Change{{Name: "role", Old: "member", New: "admin"}}
 	for _, v := range []org.Verb{org.GroupCreate, org.GroupUpdate, org.GroupDelete} {
 		add(v, ada, team)

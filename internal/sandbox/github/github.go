@@ -24,7 +24,8 @@ func Vendor() sandbox.Vendor {
 	return sandbox.Vendor{App: org.GitHub, New: func(t *sandbox.Tenant) sandbox.Handler { return New(t, Default()) }}
 }
 
-// TokenValid is a token of an owner, with all scopes that reading needs.
+// TokenValid is a token of an owner, with all scopes that reading and writing
+// need.
 const TokenValid = "sandbox-token"
 
 // Flavour is what product and plan a tenant is.
@@ -58,6 +59,13 @@ type Trouble struct {
 	SecondaryWait  time.Duration // retry-after; 0: Facts.SecondaryWait
 	HostileLinks   bool          // Link leads to another host
 	CursorsExpired bool          // cursors of the audit log are refused
+	// Lag is how much later what is written takes effect.
+	Lag time.Duration
+	// Otherwise: where the documentation leaves open how a repetition is answered,
+	// the less likely answer comes.
+	Otherwise bool
+	LDAPSync  bool // a directory suspends users, nobody else
+	TeamSync  bool // the identity provider decides who is in teams
 }
 
 // Handler is one tenant's GitHub. It is safe for concurrent use.
@@ -71,9 +79,10 @@ type Handler struct {
 	// violate records that a client broke a rule.
 	violate func(rule, detail string)
 
+	trouble sandbox.Faulty[Trouble]
+
 	mu       sync.Mutex
 	flavour  Flavour
-	trouble  Trouble
 	tokens   map[string]*principal
 	apps     []App
 	codes    map[string]consent
@@ -82,7 +91,10 @@ type Handler struct {
 	cursors  map[uint64]struct{} // of the audit log, as handed out
 	limited  int                 // requests seen, for Trouble.SecondaryEvery
 	requests uint64
-	born     sync.Map // by repository's number: whether it was public at first
+	born     sync.Map       // by repository's number: whether it was public at first
+	blobs    sync.Map       // ids of contents, by what they are made from
+	history  sync.Map       // contents that writes have replaced, by id
+	writing  map[string]int // writes of contents under way, by repository
 	inFlight atomic.Int32
 }
 
@@ -103,11 +115,11 @@ func newHandler(t *sandbox.Tenant, facts Facts, view func(func(*org.State))) *Ha
 			Free:    strings.HasPrefix(t.Name, "free-"),
 		},
 		tokens: map[string]*principal{}, codes: map[string]consent{},
-		quotas: map[string]*quota{}, cursors: map[uint64]struct{}{},
+		quotas: map[string]*quota{}, cursors: map[uint64]struct{}{}, writing: map[string]int{},
 	}
 	view(func(s *org.State) { h.seed = s.Seed ^ hashName(s.Name) })
 	h.routes()
-	h.AddToken(Token{Value: TokenValid, Scopes: allScopes})
+	h.AddToken(Token{Value: TokenValid, Scopes: h.allScopes()})
 	return h
 }
 
@@ -120,9 +132,7 @@ func (h *Handler) SetFlavour(f Flavour) {
 
 // SetTrouble changes what goes wrong.
 func (h *Handler) SetTrouble(t Trouble) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.trouble = t
+	h.trouble.SetFaults(t)
 }
 
 // Config implements sandbox.Handler.

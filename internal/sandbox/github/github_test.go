@@ -202,7 +202,7 @@ func TestMembers(t *testing.T) {
 	require.Equal(t, 404, r.get("/orgs/other/members").Code)
 
 	// Filters are the owners'.
-	r.h.AddToken(Token{Value: "member-token", Account: login, Scopes: allScopes})
+	r.h.AddToken(Token{Value: "member-token", Account: login, Scopes: r.h.allScopes()})
 	r.token = "member-token"
 	require.Equal(t, 422, r.get("/orgs/acme/members?filter=2fa_disabled").Code)
 	require.Equal(t, 403, r.get("/orgs/acme/audit-log").Code)
@@ -401,9 +401,6 @@ func TestGrants(t *testing.T) {
 	w := r.get("/orgs/acme/personal-access-tokens")
 	require.Equal(t, 403, w.Code)
 	require.Contains(t, w.Body.String(), "Resource not accessible by personal access token")
-
-	// What writes comes later.
-	require.Equal(t, 404, r.request(http.MethodDelete, "/orgs/acme/memberships/"+first["login"].(string), "").Code)
 }
 
 func TestProtocol(t *testing.T) {

@@ -124,7 +124,7 @@ func (c *call) credentials() {
 	all := liveGrants(c.s, org.GrantCredential)
 	if login := c.query.Get("login"); login != "" {
 		all = slices.DeleteFunc(all, func(g *org.Grant) bool {
-			return !strings.EqualFold(c.s.Accounts[org.GitHub][g.Account].Login, login)
+			return !strings.EqualFold(shown(c.s.Accounts[org.GitHub][g.Account]), login)
 		})
 	}
 	c.open('[')
@@ -139,7 +139,7 @@ func (c *call) credentials() {
 
 func (c *call) credential(g *org.Grant) {
 	id := c.h.id(kindCredential, g.N)
-	c.str("login", c.s.Accounts[org.GitHub][g.Account].Login)
+	c.str("login", shown(c.s.Accounts[org.GitHub][g.Account]))
 	c.int("credential_id", id)
 	c.str("credential_type", g.Credential)
 	c.time("credential_authorized_at", g.Created)
@@ -169,7 +169,7 @@ func (c *call) pats() {
 	all := liveGrants(c.s, org.GrantPAT)
 	if owners := c.query["owner[]"]; len(owners) > 0 {
 		all = slices.DeleteFunc(all, func(g *org.Grant) bool {
-			return !slices.ContainsFunc(owners, func(o string) bool { return strings.EqualFold(o, c.s.Accounts[org.GitHub][g.Account].Login) })
+			return !slices.ContainsFunc(owners, func(o string) bool { return strings.EqualFold(o, shown(c.s.Accounts[org.GitHub][g.Account])) })
 		})
 	}
 	slices.SortStableFunc(all, func(a, b *org.Grant) int { return a.Created.Compare(b.Created) })
@@ -184,21 +184,7 @@ func (c *call) pats() {
 			c.object("owner", func() { c.user(c.s.Accounts[org.GitHub][g.Account]) })
 			c.str("repository_selection", "all")
 			c.str("repositories_url", c.api()+"/organizations/"+itoa(c.orgID())+"/personal-access-tokens/"+itoa(id)+"/repositories")
-			c.object("permissions", func() {
-				inOrg, inRepo := split(g.Scopes)
-				for _, part := range []struct {
-					name string
-					m    map[string]string
-				}{{"organization", inOrg}, {"repository", inRepo}} {
-					if len(part.m) > 0 {
-						c.object(part.name, func() {
-							for _, k := range sortedKeys(part.m) {
-								c.str(k, part.m[k])
-							}
-						})
-					}
-				}
-			})
+			c.patPermissions(g.Scopes)
 			c.time("access_granted_at", g.Created)
 			c.int("token_id", c.h.id(kindToken, g.N))
 			c.str("token_name", g.Name)
@@ -210,8 +196,27 @@ func (c *call) pats() {
 	c.close(']')
 }
 
+// patPermissions appends what a fine-grained token may.
+func (c *call) patPermissions(scopes []string) {
+	c.object("permissions", func() {
+		inOrg, inRepo := split(scopes)
+		for _, part := range []struct {
+			name string
+			m    map[string]string
+		}{{"organization", inOrg}, {"repository", inRepo}} {
+			if len(part.m) > 0 {
+				c.object(part.name, func() {
+					for _, k := range sortedKeys(part.m) {
+						c.str(k, part.m[k])
+					}
+				})
+			}
+		}
+	})
+}
+
 func expiredGrant(s *org.State, g *org.Grant) bool {
-	return !g.Expires.IsZero() && !g.Expires.After(s.Now)
+	return !g.Expires.IsZero() && s.Over(g.Expires)
 }
 
 // split tells permissions of the organization from those of repositories.
@@ -222,13 +227,4 @@ func split(scopes []string) (inOrg, inRepo map[string]string) {
 	maps.DeleteFunc(inOrg, func(k, _ string) bool { return !ofOrg(k) })
 	maps.DeleteFunc(inRepo, func(k, _ string) bool { return ofOrg(k) })
 	return inOrg, inRepo
-}
-
-// patRequests is GET /orgs/{org}/personal-access-token-requests: none wait.
-func (c *call) patRequests() {
-	if c.orgIs(c.path("org")) {
-		c.open('[')
-		page(c, []struct{}{})
-		c.close(']')
-	}
 }

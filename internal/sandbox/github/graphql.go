@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -262,6 +263,15 @@ func (g *graph) root(f *ast.Field) {
 		default:
 			g.object(f.SelectionSet, "Organization", g.organization)
 		}
+	case "user":
+		login := g.arg(f, "login")
+		a := g.known(login)
+		if a == nil || isInvited(g.s, a) && invitedByEmail(a) {
+			g.nothing()
+			g.errs = append(g.errs, graphError{kind: "NOT_FOUND", path: []string{f.Alias}, message: "Could not resolve to a User with the login of '" + login + "'."})
+			return
+		}
+		g.object(f.SelectionSet, "User", g.userFields(a))
 	case "viewer":
 		if a := g.account(); a != nil {
 			g.object(f.SelectionSet, "User", g.userFields(a))
@@ -324,6 +334,18 @@ func (g *graph) organization(f *ast.Field) {
 			}
 		}
 		connection(g, f, "OrganizationMember", all, func(a *org.Account) int { return a.N }, g.memberEdge, "User", g.userFields)
+	case "teams":
+		if g.refused(f, "read:org") {
+			return
+		}
+		logins, filtered := f.ArgumentMap(g.vars)["userLogins"].([]any)
+		var all []*org.Group
+		for _, t := range g.s.Groups[org.GitHub] {
+			if alive(t.Created, t.Gone, g.s) && (!filtered || slices.ContainsFunc(logins, func(login any) bool { return g.belongs(t, login) })) {
+				all = append(all, t)
+			}
+		}
+		connection(g, f, "Team", all, func(t *org.Group) int { return t.N }, nil, "Team", g.teamFields)
 	case "samlIdentityProvider":
 		switch {
 		case g.flavour.Free, g.flavour.GHES:
@@ -331,6 +353,32 @@ func (g *graph) organization(f *ast.Field) {
 		case g.refused(f, "admin:org"):
 		default:
 			g.object(f.SelectionSet, "OrganizationIdentityProvider", g.identityProvider)
+		}
+	}
+}
+
+// belongs reports whether somebody is a member of a team, or of one below it.
+func (g *graph) belongs(t *org.Group, login any) bool {
+	return slices.ContainsFunc(g.effective(t), func(b belongs) bool {
+		s, ok := login.(string)
+		return ok && strings.EqualFold(b.account.Login, s)
+	})
+}
+
+func (g *graph) teamFields(t *org.Group) resolver {
+	id := g.h.id(kindTeam, t.N)
+	return func(f *ast.Field) {
+		switch f.Name {
+		case "id":
+			g.quote(g.h.nodeID("T", id))
+		case "databaseId":
+			g.num(id)
+		case "name":
+			g.quote(t.Name)
+		case "slug":
+			g.quote(t.Slug)
+		case "description":
+			g.maybe(t.Description)
 		}
 	}
 }
@@ -421,9 +469,9 @@ func verifiedEmail(s *org.State, a *org.Account) string {
 
 // linked tells whether a member has signed in by single sign-on: services have
 // not, and some have not yet.
-func linked(a *org.Account, p *org.Person) bool {
-	return !p.Service && !a.Outside && a.N%17 != 3
-}
+func linked(a *org.Account, p *org.Person) bool { return !a.Outside && signsOn(a, p) }
+
+func signsOn(a *org.Account, p *org.Person) bool { return !p.Service && a.N%17 != 3 }
 
 // samlName is the name at the identity provider, written as people are there:
 // with capitals.
@@ -442,9 +490,13 @@ func (g *graph) identityProvider(f *ast.Field) {
 		g.quote("https://idp." + g.s.Domain)
 	case "externalIdentities":
 		only, _ := f.ArgumentMap(g.vars)["membersOnly"].(bool)
+		login, one := f.ArgumentMap(g.vars)["login"].(string)
 		var all []*org.Account
 		for _, a := range g.s.Accounts[org.GitHub] {
 			// Identities outlive the membership for a while.
+			if one && !strings.EqualFold(a.Login, login) {
+				continue
+			}
 			if linked(a, g.s.People[a.Person]) && a.Status != org.Invited && (isMember(g.s, a) || !only && g.s.Now.Sub(a.Gone) < 7*day) {
 				all = append(all, a)
 			}
@@ -455,17 +507,16 @@ func (g *graph) identityProvider(f *ast.Field) {
 
 func (g *graph) identity(a *org.Account) resolver {
 	p := g.s.People[a.Person]
-	guid := requestID(g.h.seed, uint64(a.N)<<8|1)
 	return func(f *ast.Field) {
 		switch f.Name {
 		case "id":
 			g.quote(g.h.nodeID("EI", g.h.id(kindAccount, a.N)))
 		case "guid":
-			g.quote(strings.ReplaceAll(guid, ":", "-"))
+			g.quote(g.h.scimID(a))
 		case "samlIdentity":
 			g.object(f.SelectionSet, "ExternalIdentitySamlAttributes", g.attributes(p))
 		case "scimIdentity":
-			if a.N%4 == 0 { // not all were provisioned
+			if !provisioned(a) {
 				g.nothing()
 				return
 			}

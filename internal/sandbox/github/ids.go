@@ -29,6 +29,7 @@ const (
 	kindHook
 	kindBusiness
 	kindRepoInvitation
+	kindRequest
 )
 
 // Numbers of what has none in the model, in kindAccount's space.

@@ -22,6 +22,8 @@ type spent struct {
 	reset time.Time
 }
 
+const scimPerHour = 15_000
+
 // limit returns how much a bucket holds for an hour.
 func (h *Handler) limit(bucket string) int {
 	switch bucket {
@@ -29,6 +31,8 @@ func (h *Handler) limit(bucket string) int {
 		return h.facts.AuditPerHour
 	case "graphql":
 		return h.facts.GraphQLPerHour
+	case "scim":
+		return scimPerHour
 	default:
 		return h.facts.CorePerHour
 	}
@@ -193,7 +197,7 @@ func (c *call) rateLimit() {
 			one("graphql", "graphql", c.h.limit("graphql"))
 			one("audit_log", "audit_log", c.h.limit("audit_log"))
 			one("search", "search", 30)
-			one("scim", "scim", 15000)
+			one("scim", "scim", scimPerHour)
 		})
 		one("rate", "core", c.h.limit("core"))
 	})

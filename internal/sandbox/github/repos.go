@@ -2,7 +2,6 @@ package github
 
 import (
 	"cmp"
-	"encoding/base64"
 	"encoding/hex"
 	"net/http"
 	"path"
@@ -110,24 +109,29 @@ func (c *call) repos() {
 // repoDetail is GET /repos/{owner}/{repo}.
 func (c *call) repoDetail() {
 	if r := c.pathRepo(); r != nil {
-		c.object("", func() {
-			c.minimalRepo(r)
-			for _, name := range []string{"forks", "forks_count", "network_count", "open_issues", "open_issues_count", "stargazers_count", "subscribers_count", "watchers", "watchers_count"} {
-				c.int(name, 0)
-			}
-			for _, name := range []string{"has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions"} {
-				c.bool(name, false)
-			}
-			for _, name := range []string{"homepage", "language", "mirror_url", "license"} {
-				c.null(name)
-			}
-			full := c.fullName(r)
-			c.str("git_url", "git://github.example/"+full+".git")
-			c.str("ssh_url", "git@github.example:"+full+".git")
-			c.str("svn_url", c.web()+"/"+full)
-			c.object("organization", c.orgAsUser)
-		})
+		c.repoOf(r)
 	}
+}
+
+// repoOf answers with a repository.
+func (c *call) repoOf(r *org.Repo) {
+	c.object("", func() {
+		c.minimalRepo(r)
+		for _, name := range []string{"forks", "forks_count", "network_count", "open_issues", "open_issues_count", "stargazers_count", "subscribers_count", "watchers", "watchers_count"} {
+			c.int(name, 0)
+		}
+		for _, name := range []string{"has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions"} {
+			c.bool(name, false)
+		}
+		for _, name := range []string{"homepage", "language", "mirror_url", "license"} {
+			c.null(name)
+		}
+		full := c.fullName(r)
+		c.str("git_url", "git://github.example/"+full+".git")
+		c.str("ssh_url", "git@github.example:"+full+".git")
+		c.str("svn_url", c.web()+"/"+full)
+		c.object("organization", c.orgAsUser)
+	})
 }
 
 // repoURLs are the links of a repository, below its own URL.
@@ -325,21 +329,23 @@ func (c *call) repoInvitations() {
 	}
 	c.open('[')
 	for _, a := range page(c, all) {
-		id := c.h.id(kindRepoInvitation, a.N)
-		c.object0(func() {
-			c.int("id", id)
-			c.str("node_id", c.h.nodeID("RI", id))
-			c.object("repository", func() { c.minimalRepo(r) })
-			c.object("invitee", func() { c.user(c.s.Accounts[org.GitHub][a.Holder.N]) })
-			c.object("inviter", c.orgAsUser)
-			c.str("permissions", a.Role)
-			c.time("created_at", a.Since)
-			c.bool("expired", false)
-			c.str("url", c.api()+"/user/repository_invitations/"+itoa(id))
-			c.str("html_url", c.web()+"/"+c.fullName(r)+"/invitations")
-		})
+		c.object0(func() { c.repoInvitation(r, a) })
 	}
 	c.close(']')
+}
+
+func (c *call) repoInvitation(r *org.Repo, a org.Access) {
+	id := c.h.id(kindRepoInvitation, a.N)
+	c.int("id", id)
+	c.str("node_id", c.h.nodeID("RI", id))
+	c.object("repository", func() { c.minimalRepo(r) })
+	c.object("invitee", func() { c.user(c.s.Accounts[org.GitHub][a.Holder.N]) })
+	c.object("inviter", c.orgAsUser)
+	c.str("permissions", a.Role)
+	c.time("created_at", a.Since)
+	c.bool("expired", false)
+	c.str("url", c.api()+"/user/repository_invitations/"+itoa(id))
+	c.str("html_url", c.web()+"/"+c.fullName(r)+"/invitations")
 }
 
 // keyID returns the id of a deploy key.
@@ -355,25 +361,29 @@ func (c *call) deployKeys() {
 	}
 	c.open('[')
 	for _, k := range page(c, r.Keys) {
-		id := c.h.keyID(&k)
-		c.object0(func() {
-			c.int("id", id)
-			c.str("key", "ssh-ed25519 SANDBOX"+itoa(id))
-			c.str("url", c.api()+"/repos/"+c.fullName(r)+"/keys/"+itoa(id))
-			c.str("title", k.Title)
-			c.bool("verified", true)
-			c.time("created_at", k.Created)
-			c.bool("read_only", k.ReadOnly)
-			if by := k.AddedBy; by >= 0 && by < len(c.s.Accounts[org.GitHub]) {
-				c.str("added_by", c.s.Accounts[org.GitHub][by].Login)
-			} else {
-				c.null("added_by")
-			}
-			c.time("last_used", k.LastUsed)
-			c.bool("enabled", true)
-		})
+		c.deployKey(r, k)
 	}
 	c.close(']')
+}
+
+func (c *call) deployKey(r *org.Repo, k org.DeployKey) {
+	id := c.h.keyID(&k)
+	c.object0(func() {
+		c.int("id", id)
+		c.str("key", firstOf(k.Key, "ssh-ed25519 SANDBOX"+itoa(id)))
+		c.str("url", c.api()+"/repos/"+c.fullName(r)+"/keys/"+itoa(id))
+		c.str("title", k.Title)
+		c.bool("verified", true)
+		c.time("created_at", k.Created)
+		c.bool("read_only", k.ReadOnly)
+		if by := k.AddedBy; by >= 0 && by < len(c.s.Accounts[org.GitHub]) {
+			c.str("added_by", c.s.Accounts[org.GitHub][by].Login)
+		} else {
+			c.null("added_by")
+		}
+		c.time("last_used", k.LastUsed)
+		c.bool("enabled", true)
+	})
 }
 
 // tree is GET /repos/{owner}/{repo}/git/trees/{tree}.
@@ -386,10 +396,10 @@ func (c *call) tree() {
 		c.fail(c.h.facts.EmptyRepository, "Git Repository is empty.")
 		return
 	}
-	entries := treeEntries(r)
+	entries := c.h.treeEntries(r)
 	dir, ok := "", false
 	switch want := c.path("tree"); want {
-	case branch(r), treeHash(r, ""):
+	case branch(r), c.h.treeHash(r, ""):
 		ok = true
 	default:
 		for _, e := range entries {
@@ -409,8 +419,8 @@ func (c *call) tree() {
 	}
 	url := c.api() + "/repos/" + c.fullName(r) + "/git/"
 	c.object("", func() {
-		c.str("sha", treeHash(r, dir))
-		c.str("url", url+"trees/"+treeHash(r, dir))
+		c.str("sha", c.h.treeHash(r, dir))
+		c.str("url", url+"trees/"+c.h.treeHash(r, dir))
 		n, truncated := 0, false
 		c.list("tree", func() {
 			for _, e := range entries {
@@ -456,19 +466,19 @@ type treeEntry struct {
 }
 
 // treeEntries returns all entries by path, folders included.
-func treeEntries(r *org.Repo) []treeEntry {
+func (h *Handler) treeEntries(r *org.Repo) []treeEntry {
 	var out []treeEntry
 	dirs := map[string]bool{}
 	for _, f := range r.Files {
 		for d := path.Dir(f.Path); d != "." && !dirs[d]; d = path.Dir(d) {
 			dirs[d] = true
-			out = append(out, treeEntry{path: d, mode: "040000", kind: "tree", hash: treeHash(r, d)})
+			out = append(out, treeEntry{path: d, mode: "040000", kind: "tree", hash: h.treeHash(r, d)})
 		}
 		kind := "blob"
 		if f.Mode == "160000" {
 			kind = "commit"
 		}
-		out = append(out, treeEntry{f.Path, f.Mode, kind, f.Hash, f.Size})
+		out = append(out, treeEntry{f.Path, f.Mode, kind, h.blobID(f), f.Size})
 	}
 	slices.SortFunc(out, func(a, b treeEntry) int { return strings.Compare(a.path, b.path) })
 	return out
@@ -476,127 +486,14 @@ func treeEntries(r *org.Repo) []treeEntry {
 
 // treeHash returns the id of a folder's tree: another one when a file in it
 // changes.
-func treeHash(r *org.Repo, dir string) string {
+func (h *Handler) treeHash(r *org.Repo, dir string) string {
 	d := xxhash.New()
 	_, _ = d.WriteString(r.Name + "\x00" + dir) // never fails
 	for _, f := range r.Files {
 		if dir == "" || strings.HasPrefix(f.Path, dir+"/") {
-			_, _ = d.WriteString(f.Path + "\x00" + f.Hash) // never fails
+			_, _ = d.WriteString(f.Path + "\x00" + h.blobID(f)) // never fails
 		}
 	}
 	sum := d.Sum(nil)
 	return hex.EncodeToString(append(append(sum, sum...), sum[:4]...))
-}
-
-// contents is GET /repos/{owner}/{repo}/contents/{path}.
-func (c *call) contents() {
-	r := c.pathRepo()
-	if r == nil {
-		return
-	}
-	want := strings.Trim(c.path("path"), "/")
-	if r.Pushed.IsZero() {
-		c.fail(http.StatusNotFound, "This repository is empty.")
-		return
-	}
-	for _, f := range r.Files {
-		if f.Path == want {
-			c.file(r, f)
-			return
-		}
-	}
-	const most = 1000 // entries of a folder that are shown
-	var in []treeEntry
-	for _, e := range treeEntries(r) {
-		if d := path.Dir(e.path); (d == want || want == "" && d == ".") && len(in) < most {
-			in = append(in, e)
-		}
-	}
-	if len(in) == 0 {
-		c.notFound()
-		return
-	}
-	c.open('[')
-	for _, e := range in {
-		kind := map[string]string{"tree": "dir", "blob": "file", "commit": "file"}[e.kind] // a submodule in a listing says file
-		if e.mode == "120000" {
-			kind = "symlink"
-		}
-		c.object0(func() { c.contentEntry(r, e, kind) })
-	}
-	c.close(']')
-}
-
-func (c *call) contentEntry(r *org.Repo, e treeEntry, kind string) {
-	self := c.api() + "/repos/" + c.fullName(r) + "/contents/" + e.path + "?ref=" + branch(r)
-	git := c.api() + "/repos/" + c.fullName(r) + "/git/" + map[bool]string{true: "trees/", false: "blobs/"}[e.kind == "tree"] + e.hash
-	html := c.web() + "/" + c.fullName(r) + "/blob/" + branch(r) + "/" + e.path
-	c.str("name", path.Base(e.path))
-	c.str("path", e.path)
-	c.str("sha", e.hash)
-	c.int("size", e.size)
-	c.str("url", self)
-	c.str("html_url", html)
-	c.str("git_url", git)
-	c.null("download_url")
-	c.str("type", kind)
-	c.object("_links", func() {
-		c.str("self", self)
-		c.str("git", git)
-		c.str("html", html)
-	})
-}
-
-// Sizes up to which contents are handed out, in bytes.
-const (
-	inlineContent = 1 << 20
-	rawContent    = 100 << 20
-)
-
-func (c *call) file(r *org.Repo, f org.Blob) {
-	e := treeEntry{f.Path, f.Mode, "blob", f.Hash, f.Size}
-	raw := strings.Contains(c.r.Header.Get("Accept"), "raw")
-	switch {
-	case f.Mode == "160000":
-		c.object("", func() {
-			c.contentEntry(r, e, "submodule")
-			c.str("submodule_git_url", c.web()+"/"+c.fullName(r)+".git")
-		})
-		return
-	case f.Size > rawContent:
-		c.fail(http.StatusForbidden, "This API returns blobs up to 100 MB in size.")
-		return
-	case raw:
-		c.Header()["Content-Type"] = []string{"application/vnd.github.raw+json; charset=utf-8"}
-		c.b = append(c.b, content(f)...)
-		return
-	}
-	kind := "file"
-	if f.Mode == "120000" {
-		kind = "symlink"
-	}
-	c.object("", func() {
-		c.contentEntry(r, e, kind)
-		if kind == "symlink" {
-			c.str("target", "README.md")
-			return
-		}
-		if f.Size > inlineContent {
-			c.str("encoding", "none")
-			c.str("content", "")
-			return
-		}
-		c.str("encoding", "base64")
-		c.str("content", base64.StdEncoding.EncodeToString(content(f)))
-	})
-}
-
-// content makes the bytes of a file: text that tells which it is.
-func content(f org.Blob) []byte {
-	line := []byte(f.Hash + " " + f.Path + "\n")
-	b := make([]byte, 0, f.Size)
-	for int64(len(b)) < f.Size {
-		b = append(b, line[:min(int64(len(line)), f.Size-int64(len(b)))]...)
-	}
-	return b
 }

@@ -17,6 +17,7 @@ type endpoint struct {
 func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := w.(*call)
 	c.values = r.PathValue
+	c.r.Pattern = r.Pattern // by which requests are counted
 	c.accepts = e.need
 	if c.allow(e.need) {
 		e.fn(c)
@@ -42,7 +43,8 @@ func (h *Handler) routes() {
 	// Who and what.
 	get("/user", need{personal: true}, (*call).self)
 	get("/user/memberships/orgs/{org}", need{scopes: []string{"read:org"}, personal: true}, (*call).ownMembership)
-	get("/users/{username}", metadata, (*call).userDetail)
+	get("/users/{username}", metadata, func(c *call) { c.userDetail(c.known(c.path("username"))) })
+	get("/user/{id}", metadata, func(c *call) { c.userDetail(c.byID(c.path("id"))) })
 	get("/orgs/{org}", need{perm: "metadata:read"}, (*call).orgDetail)
 
 	// Audit log.
@@ -77,6 +79,7 @@ func (h *Handler) routes() {
 	get("/repos/{owner}/{repo}/invitations", repoAdmin, (*call).repoInvitations)
 	get("/repos/{owner}/{repo}/keys", repoAdmin, (*call).deployKeys)
 	get("/repos/{owner}/{repo}/git/trees/{tree...}", contents, (*call).tree)
+	get("/repos/{owner}/{repo}/git/blobs/{sha}", contents, (*call).blob)
 	get("/repos/{owner}/{repo}/contents", contents, (*call).contents)
 	get("/repos/{owner}/{repo}/contents/{path...}", contents, (*call).contents)
 
@@ -91,11 +94,19 @@ func (h *Handler) routes() {
 	get("/orgs/{org}/installation", need{jwt: true}, (*call).appInstallation)
 	h.mux.Handle("POST /app/installations/{id}/access_tokens", endpoint{need{jwt: true}, (*call).mint})
 
-	// What writes (section 9).
-	h.mux.Handle("PATCH /repos/{owner}/{repo}", endpoint{need{scopes: []string{"repo"}, perm: "administration:write", owner: true, hide: true}, (*call).patchRepo})
+	h.writes()
 
 	// All else.
-	h.mux.Handle("/", endpoint{need{anybody: true}, (*call).notFound})
+	h.mux.Handle("/", endpoint{need{anybody: true}, (*call).unknown})
+}
+
+// unknown is what there is no endpoint for: what may never be automated is among
+// it.
+func (c *call) unknown() {
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		c.h.violate("no such endpoint to write to", c.r.Method+" "+c.r.URL.Path)
+	}
+	c.notFound()
 }
 
 func (c *call) path(name string) string { return c.values(name) }

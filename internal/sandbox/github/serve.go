@@ -21,6 +21,7 @@ type call struct {
 	r       *http.Request
 	s       *org.State
 	who     *principal
+	token   *principal // who, as it is kept
 	flavour Flavour
 	trouble Trouble
 	now     time.Time
@@ -33,6 +34,10 @@ type call struct {
 	link    []string
 	bucket  string
 	entry   *quota // nil: unlimited
+
+	scimPath bool   // errors are SCIM's
+	scimType string // of the error
+	crowded  bool   // another write of contents is under way in the repository
 }
 
 // ServeHTTP implements http.Handler.
@@ -40,7 +45,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	running := h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
 	h.mu.Lock()
-	c := &call{ResponseWriter: w, h: h, r: r, now: h.now(), flavour: h.flavour, trouble: h.trouble, status: http.StatusOK}
+	c := &call{ResponseWriter: w, h: h, r: r, now: h.now(), flavour: h.flavour, trouble: h.trouble.Faults(), status: http.StatusOK}
 	h.mu.Unlock()
 	c.query = r.URL.Query()
 	c.scenario()
@@ -69,6 +74,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		graph = path == "/graphql"
 	}
+	c.scimPath = strings.HasPrefix(path, "/scim/v2/")
+	if r.Method != http.MethodGet {
+		defer c.enter(path)()
+	}
 	within := h.view
 	if r.Method != http.MethodGet && !graph && !strings.HasSuffix(path, "/access_tokens") {
 		within = h.change
@@ -90,6 +99,8 @@ func (c *call) serve(path string, graph bool, running int32) {
 		c.bucket = "graphql"
 	case strings.HasSuffix(path, "/audit-log"):
 		c.bucket = "audit_log"
+	case c.scimPath:
+		c.bucket = "scim"
 	case path == "/rate_limit":
 		c.bucket = ""
 	}
@@ -188,6 +199,16 @@ func (c *call) plain(path string) string {
 // fail answers with an error.
 func (c *call) fail(status int, message string) {
 	c.status, c.b = status, c.b[:0]
+	if c.scimPath {
+		c.scim()
+		c.object("", func() {
+			c.strs("schemas", []string{scimError})
+			c.int("status", int64(status))
+			c.str("detail", message)
+			c.text("scimType", c.scimType)
+		})
+		return
+	}
 	c.object("", func() {
 		c.str("message", message)
 		c.str("documentation_url", "https://docs.github.com/rest")
@@ -211,6 +232,30 @@ func (c *call) invalid(resource, field, code, message string) {
 		c.str("documentation_url", "https://docs.github.com/rest")
 		c.str("status", "422")
 	})
+}
+
+// enter counts a write of contents as under way, until what it returns is
+// called.
+func (c *call) enter(path string) (leave func()) {
+	repo, _, contents := strings.Cut(path, "/contents/")
+	if !contents {
+		return func() {}
+	}
+	h := c.h
+	h.mu.Lock()
+	c.crowded = h.writing[repo] > 0
+	h.writing[repo]++
+	h.mu.Unlock()
+	if c.crowded {
+		h.violate("parallel_contents", c.r.URL.Path)
+	}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.writing[repo]--; h.writing[repo] == 0 {
+			delete(h.writing, repo)
+		}
+	}
 }
 
 func (c *call) notFound() { c.fail(http.StatusNotFound, "Not Found") }
@@ -238,7 +283,7 @@ func (c *call) flush() {
 		}
 	}
 	c.limitHeaders()
-	if c.status != http.StatusNotModified {
+	if c.status != http.StatusNotModified && c.status != http.StatusNoContent {
 		head["Content-Length"] = []string{strconv.Itoa(len(c.b))}
 	}
 	c.WriteHeader(c.status)

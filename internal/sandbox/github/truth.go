@@ -44,17 +44,20 @@ func (t truth) accounts() {
 			t.invited(a)
 		case isMember(t.s, a), isOutside(t.s, a):
 			t.account(a)
+			if asked(t.s, a) { // choice: the invitation of somebody who is outside is a row of its own
+				t.invited(a)
+			}
 		}
 	}
 }
 
 // account of a member or outside collaborator. choice: of the latter the listing
-// tells the simple user alone; of a suspended account on a server, nothing.
+// tells the simple user alone; that an account is suspended, no listing does.
 func (t truth) account(a *org.Account) {
 	p := t.s.People[a.Person]
 	id := t.h.id(kindAccount, a.N)
 	row := schemas.Account{
-		AccountID: itoa(id), AliasIDs: []string{a.Login, t.h.nodeID(userPrefix(userType(a)), id)}, Login: a.Login, Status: "active", Kind: "human",
+		AccountID: itoa(id), AliasIDs: []string{shown(a), t.h.nodeID(userPrefix(userType(a)), id)}, Login: shown(a), Status: "active", Kind: "human",
 		// choice: members belong to the organization, outside collaborators do not.
 		External:   schemas.Some(a.Outside),
 		IsAdmin:    schemas.Some(a.Owner && !a.Outside),
@@ -108,7 +111,7 @@ func (t truth) invited(a *org.Account) {
 		e := t.s.People[a.Person].Email
 		row.Email, row.Emails = e, []string{e}
 	} else {
-		row.Login, row.AliasIDs = a.Login, []string{a.Login}
+		row.Login, row.AliasIDs = shown(a), []string{shown(a)}
 	}
 	t.rows.Accounts = append(t.rows.Accounts, row)
 }
@@ -275,7 +278,7 @@ func (t truth) repository(r *org.Repo) {
 	if !t.flavour.Trees || r.Pushed.IsZero() {
 		return
 	}
-	for _, e := range treeEntries(r) {
+	for _, e := range t.h.treeEntries(r) {
 		f := base
 		f.FileID, f.Path, f.Name, f.Kind = id+e.path, e.path, path.Base(e.path), "file"
 		f.ParentID = id
@@ -410,7 +413,7 @@ func (t truth) credential(g *org.Grant) {
 	row := schemas.AppGrant{
 		GrantID: "token:" + itoa(t.h.id(kindToken, g.N)), Kind: "token", AppName: firstOf(g.Name, g.Credential),
 		// choice: the record has the login, an alias of the account.
-		PrincipalID: t.s.Accounts[org.GitHub][g.Account].Login, PrincipalKind: "account", Scopes: g.Scopes, Resource: t.s.Name, Consent: "user",
+		PrincipalID: shown(t.s.Accounts[org.GitHub][g.Account]), PrincipalKind: "account", Scopes: g.Scopes, Resource: t.s.Name, Consent: "user",
 		Status: grantStatus(t.s, g), HighPrivilege: schemas.Some(mighty(g.Scopes)), CreatedAt: seconds(g.Created), LastUsedAt: seconds(g.LastUsed), ExpiresAt: seconds(g.Expires),
 	}
 	switch g.Credential {

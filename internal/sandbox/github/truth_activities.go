@@ -130,6 +130,9 @@ func (t truth) targets(r *auditRow, a *schemas.Activity) {
 		team := r.org + "/" + r.team
 		add(team, team, "group")
 	}
+	if r.blocked != "" {
+		add(r.blocked, r.blocked, "account")
+	}
 	if r.hookID != 0 {
 		add(itoa(r.hookID), "", "other")
 	}
@@ -153,21 +156,23 @@ var ocsfActivity = map[string]int32{
 	// Account Change: 1 Create, 2 Enable, 5 Disable, 6 Delete, 99 other.
 	"user.create": 1, "org.add_member": 1, "user.unsuspend": 2, "user.suspend": 5, "user.destroy": 6, "org.remove_member": 6, "external_identity.update": 99,
 	// User Access Management: 1 Assign, 2 Revoke.
-	"org.update_member": 1, "organization_role.assign": 1, "organization_role.revoke": 2, "repo.add_member": 1, "repo.remove_member": 2,
+	"org.update_member": 1, "repo.update_member": 1, "organization_role.assign": 1, "organization_role.revoke": 2, "repo.add_member": 1, "repo.remove_member": 2,
 	// Group Management: 1 Assign and 2 Revoke privileges, 3 Add User, 4 Remove User, 5 Delete, 6 Create, 99 other.
 	"team.create": 6, "team.update": 99, "team.destroy": 5, "team.add_member": 3, "team.remove_member": 4, "team.add_repository": 1, "team.remove_repository": 2,
+	"team.promote_maintainer": 99, "team.demote_maintainer": 99, "team.update_repository_permission": 1,
 	// Application Lifecycle: 1 Install, 2 Remove, 6 Enable, 7 Disable, 8 Update.
 	"integration_installation.create": 1, "integration_installation.version_updated": 8, "integration_installation.suspend": 7, "integration_installation.destroy": 2,
 	"org.oauth_app_access_approved": 6, "oauth_application.update": 8, "org.oauth_app_access_blocked": 7, "org.oauth_app_access_denied": 7,
 	"personal_access_token.access_granted": 1, "personal_access_token.access_revoked": 2, "org_credential_authorization.grant": 1, "org_credential_authorization.revoke": 2,
-	"oauth_authorization.create": 1, "oauth_authorization.destroy": 2,
+	"personal_access_token.request_denied": 99, "oauth_authorization.create": 1, "oauth_authorization.destroy": 2,
 	// File Hosting: 1 Upload, 2 Download.
 	"git.push": 1, "git.clone": 2, "git.fetch": 2, "repo.download_zip": 2,
 	// Entity Management: 1 Create, 3 Update, 4 Delete, 8 Enable, 9 Disable.
 	"repo.create": 1, "repo.destroy": 4, "repo.access": 3, "repo.archived": 9, "protected_branch.create": 1, "protected_branch.rejected_ref_update": 3,
+	"public_key.delete": 4, "org.cancel_invitation": 4, "org.block_user": 3, "org.unblock_user": 3, "repo.unarchived": 8,
 	"public_key.create": 1, "hook.create": 1, "org.invite_member": 1, "org.remove_outside_collaborator": 4, "org.enable_two_factor_requirement": 8,
-	// API Activity: 3 Update.
-	"pull_request.merge": 3,
+	// API Activity: 3 Update, 4 Delete.
+	"pull_request.merge": 3, "repository_invitation.cancel": 4,
 }
 
 func hasAny(s string, prefixes ...string) bool {
@@ -238,7 +243,7 @@ func class(action string) int32 {
 	case hasAny(action, "git."), action == "repo.download_zip":
 		return schemas.ClassFileHosting
 	case hasAny(action, "org.", "hook.", "protected_branch.", "repository_ruleset.", "public_key."),
-		slices.Contains([]string{"repo.create", "repo.destroy", "repo.rename", "repo.transfer", "repo.access", "repo.archived"}, action):
+		slices.Contains([]string{"repo.create", "repo.destroy", "repo.rename", "repo.transfer", "repo.access", "repo.archived", "repo.unarchived"}, action):
 		return schemas.ClassEntityManagement
 	default:
 		return schemas.ClassAPIActivity

@@ -9,7 +9,7 @@ import (
 )
 
 // user appends the members of a simple-user object.
-func (c *call) user(a *org.Account) { c.simpleUser(c.h.id(kindAccount, a.N), a.Login, userType(a)) }
+func (c *call) user(a *org.Account) { c.simpleUser(c.h.id(kindAccount, a.N), shown(a), userType(a)) }
 
 func userType(a *org.Account) string {
 	if strings.HasSuffix(a.Login, "[bot]") {
@@ -110,10 +110,10 @@ func isOutside(s *org.State, a *org.Account) bool {
 func isInvited(s *org.State, a *org.Account) bool { return here(a, s) && a.Status == org.Invited }
 
 // invitedByEmail: the invitation went to an address, not to a login.
-func invitedByEmail(a *org.Account) bool { return a.N%2 == 1 }
+func invitedByEmail(a *org.Account) bool { return a.N%2 == 1 && a.Asked == "" }
 
 func (h *Handler) expired(s *org.State, a *org.Account) bool {
-	return s.Now.Sub(invitedAt(a)) > h.facts.InvitationLife
+	return s.Over(invitedAt(a).Add(h.facts.InvitationLife))
 }
 
 func invitedAt(a *org.Account) time.Time {
@@ -126,7 +126,18 @@ func invitedAt(a *org.Account) time.Time {
 // find returns the account of a login; nil when there is none.
 func (c *call) find(login string) *org.Account {
 	for _, a := range c.s.Accounts[org.GitHub] {
-		if strings.EqualFold(a.Login, login) && here(a, c.s) {
+		if strings.EqualFold(shown(a), login) && here(a, c.s) {
+			return a
+		}
+	}
+	return nil
+}
+
+// byID returns the account with an id, also of somebody who is not in the
+// organization any more; nil when there is no such user.
+func (c *call) byID(id string) *org.Account {
+	for _, a := range c.s.Accounts[org.GitHub] {
+		if !a.Created.After(c.s.Now) && itoa(c.h.id(kindAccount, a.N)) == id {
 			return a
 		}
 	}
@@ -146,9 +157,8 @@ func (c *call) self() {
 	})
 }
 
-// userDetail is GET /users/{username}.
-func (c *call) userDetail() {
-	a := c.find(c.path("username"))
+// userDetail is GET /users/{username}, and GET /user/{id}.
+func (c *call) userDetail(a *org.Account) {
 	if a == nil || isInvited(c.s, a) && invitedByEmail(a) {
 		c.notFound()
 		return
@@ -235,7 +245,7 @@ func (c *call) invitations(failed bool) {
 	role := c.query.Get("role")
 	var all []*org.Account
 	for _, a := range c.s.Accounts[org.GitHub] {
-		if isInvited(c.s, a) && c.h.expired(c.s, a) == failed && (role == "" || role == "all" || role == invitedRole(a)) {
+		if (isInvited(c.s, a) || asked(c.s, a)) && c.h.expired(c.s, a) == failed && (role == "" || role == "all" || role == invitedRole(a)) {
 			all = append(all, a)
 		}
 	}
@@ -251,7 +261,7 @@ func (c *call) listInvitations(all []*org.Account) {
 }
 
 func invitedRole(a *org.Account) string {
-	if a.Owner {
+	if a.Owner || a.Asked == "admin" {
 		return "admin"
 	}
 	return "direct_member"
@@ -259,7 +269,7 @@ func invitedRole(a *org.Account) string {
 
 func (c *call) invitation(a *org.Account) {
 	id := c.h.id(kindInvitation, a.N)
-	login, email := a.Login, ""
+	login, email := shown(a), ""
 	if invitedByEmail(a) {
 		login, email = "", c.s.People[a.Person].Email
 	}
@@ -313,9 +323,14 @@ func (c *call) membership() {
 	if !c.orgIs(c.path("org")) {
 		return
 	}
-	if a := c.find(c.path("username")); a == nil || a.Outside {
+	switch a := c.find(c.path("username")); {
+	case a != nil && asked(c.s, a):
+		after := *a
+		after.Status, after.Owner = org.Invited, a.Asked == "admin"
+		c.membershipOf(&after)
+	case a == nil, a.Outside:
 		c.notFound()
-	} else {
+	default:
 		c.membershipOf(a)
 	}
 }
@@ -329,7 +344,7 @@ func (c *call) membershipOf(a *org.Account) {
 		role = c.h.facts.OwnerRole
 	}
 	c.object("", func() {
-		c.str("url", c.api()+"/orgs/"+c.s.Name+"/memberships/"+a.Login)
+		c.str("url", c.api()+"/orgs/"+c.s.Name+"/memberships/"+shown(a))
 		c.str("state", state)
 		c.str("role", role)
 		c.str("organization_url", c.api()+"/orgs/"+c.s.Name)

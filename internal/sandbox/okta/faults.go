@@ -16,20 +16,6 @@ type Faults struct {
 	LogTimeoutAbove int
 }
 
-// Faults returns what goes wrong now.
-func (h *Handler) Faults() Faults {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.faults
-}
-
-// SetFaults replaces what goes wrong.
-func (h *Handler) SetFaults(f Faults) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.faults = f
-}
-
 // ExpireTokens ends all OAuth access tokens now: in the middle of somebody's
 // paging, say.
 func (h *Handler) ExpireTokens() { h.auth.expire() }
@@ -37,14 +23,14 @@ func (h *Handler) ExpireTokens() { h.auth.expire() }
 // refuseCursor tells whether a cursor of the System Log is refused though the
 // vendor made it.
 func (h *Handler) refuseCursor(age time.Duration) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.faults.CursorLife > 0 && age > h.faults.CursorLife {
-		return true
-	}
-	if h.faults.RefuseAfter > 0 {
-		h.faults.RefuseAfter--
-		return true
-	}
-	return false
+	return h.Strikes(func(f *Faults) bool {
+		if f.CursorLife > 0 && age > f.CursorLife {
+			return true
+		}
+		refuses := f.RefuseAfter > 0
+		if refuses {
+			f.RefuseAfter--
+		}
+		return refuses
+	})
 }

@@ -52,7 +52,6 @@ func Flips() []Flip {
 		{"a bounded query does not end", func(f *Facts) { f.BoundedEnds = false }},
 		{"polling begins at the time of events", func(f *Facts) { f.PollBySeen = false }},
 		{"a bounded query has late events", func(f *Facts) { f.BoundedOmitsLate = false }},
-		{"events are kept for a day", func(f *Facts) { f.Retention = day }},
 		{"since is an hour ago by default", func(f *Facts) { f.SinceDefault = time.Hour }},
 		{"since may be 30 days ago at most", func(f *Facts) { f.SinceLimit = 30 * day }},
 		{"the log may be polled every hour", func(f *Facts) { f.PollEvery = time.Hour }},

@@ -15,6 +15,7 @@ var unflipped = map[string]string{
 	"TokenPath":     "of the discovery document alone",
 	"Limits":        "how much of it there is, a matter of the organization's plan",
 	"Concurrent":    "of all clients of the organization together",
+	"Retention":     "what the log no longer holds nobody can miss in it",
 	"LogConcurrent": "what a client keeps to, as ClientConcurrent",
 }
 

@@ -28,6 +28,8 @@ func Vendor() sandbox.Vendor {
 
 // Handler is one Okta organization. It is safe for concurrent use.
 type Handler struct {
+	sandbox.Faulty[Faults]
+
 	t      *sandbox.Tenant
 	facts  Facts
 	links  string // scheme, host and path that links lead to
@@ -39,9 +41,8 @@ type Handler struct {
 	seed     uint64 // of the organization
 	requests atomic.Uint64
 
-	mu     sync.Mutex
-	faults Faults
-	polls  map[string]time.Time // cursors given with short pages of the log, and when
+	mu    sync.Mutex
+	polls map[string]time.Time // cursors given with short pages of the log, and when
 }
 
 // New returns an organization's API with other facts than the vendor's: for

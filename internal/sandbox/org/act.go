@@ -31,6 +31,9 @@ func (s *State) LeaveGroup(app string, x *Act, g *Group, a *Account) bool {
 		return false
 	}
 	g.Members, g.MembersModified = kept, x.At
+	if IsEntraKind(g.Kind) {
+		g.Left = append(g.Left, Member{Account: a.N, Role: "member", Since: x.At})
+	}
 	s.do(app, x, GroupRemoveMember, acct(a), groupRef(g))
 	return true
 }

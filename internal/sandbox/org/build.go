@@ -21,6 +21,14 @@ func build(s *State, o Options) {
 	b.makePeople()
 	b.makeOkta()
 	b.makeGitHub()
+	b.rand = source(o, "requests") // of its own: the others stay as they are
+	b.githubRequests()
+	b.rand = source(o, "cloud")
+	b.makeCloud()
+	b.rand = source(o, "entra")
+	b.makeEntra()
+	b.rand = source(o, "office")
+	b.makeOffice(o.Files)
 }
 
 // before returns a time between from and the first event, to the second.

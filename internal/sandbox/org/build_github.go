@@ -356,3 +356,16 @@ func (b *builder) githubGrants() {
 		}
 	}
 }
+
+// githubRequests are tokens that wait for an owner to approve of them.
+func (b *builder) githubRequests() {
+	members := b.members()
+	for i := range 2 + min(b.people/100, 20) {
+		a := pick(b.rand, members)
+		at := b.recent(a.Created, 10*24*time.Hour)
+		b.Requests = append(b.Requests, &Request{
+			N: i, Account: a.N, Name: pick(b.rand, []string{"migration", "report", "mirror"}), Reason: "for the release", Scopes: []string{"contents:read", "metadata:read"},
+			Created: at, Expires: at.Add(90 * 24 * time.Hour),
+		})
+	}
+}

@@ -92,12 +92,16 @@ func (s *State) Remove(app string, x *Act, a *Account) {
 		}
 	}
 	a.touch(x)
+	v := AccountRemove
 	if app == GitHub {
-		a.Gone, a.Owner = x.At, false
+		if a.Outside {
+			v = OutsideRemove
+		}
+		a.Gone, a.Owner, a.Asked = x.At, false, ""
 	} else {
 		a.Status, a.StatusChanged = Deprovisioned, x.At
 	}
-	s.do(app, x, AccountRemove, acct(a))
+	s.do(app, x, v, acct(a))
 }
 
 // Delete deletes a deprovisioned account for good.
@@ -123,6 +127,9 @@ func (s *State) Update(app string, x *Act, a *Account, changes ...Change) {
 	e := x.event(AccountUpdate)
 	e.Changes = slices.Clone(changes)
 	s.record(app, &e, acct(a))
+	if app != Microsoft365 {
+		s.mirror(x, p, e.Changes)
+	}
 }
 
 // SetManager gives a person another manager.
@@ -133,6 +140,7 @@ func (s *State) SetManager(x *Act, a *Account, manager int) {
 	p.Manager = manager
 	a.touch(x)
 	s.record(Okta, &e, acct(a))
+	s.mirror(x, p, e.Changes)
 }
 
 func (s *State) emailOf(person int) string {
@@ -211,7 +219,11 @@ func (s *State) AddMember(app string, x *Act, g *Group, a *Account, role string)
 	if !g.join(a.N, role, x.At) {
 		return false
 	}
-	s.do(app, x, GroupAddMember, acct(a), groupRef(g))
+	e := x.event(GroupAddMember)
+	if app == Microsoft365 {
+		e.Text = role
+	}
+	s.record(app, &e, acct(a), groupRef(g))
 	return true
 }
 
@@ -226,6 +238,11 @@ func (s *State) RemoveMember(app string, x *Act, g *Group, a *Account) bool {
 
 func (g *Group) leave(account int, at time.Time) bool {
 	n := len(g.Members)
+	for _, m := range g.Members {
+		if m.Account == account && IsEntraKind(g.Kind) {
+			g.Left = append(g.Left, Member{Account: account, Role: m.Role, Since: at})
+		}
+	}
 	g.Members = slices.DeleteFunc(g.Members, func(m Member) bool { return m.Account == account })
 	if len(g.Members) == n {
 		return false
@@ -307,18 +324,31 @@ func (s *State) RemoveIntegration(app string, x *Act, in *Integration) {
 func (s *State) IssueGrant(app string, x *Act, g Grant) *Grant {
 	g.N, g.Created = len(s.Grants[app]), x.At
 	s.Grants[app] = append(s.Grants[app], &g)
-	s.do(app, x, GrantIssue, grantRef(&g), g.of())
+	s.granted(app, x, GrantIssue, &g, Change{Name: grantScope, New: strings.Join(g.Scopes, " ")})
 	return &g
 }
 
 // RevokeGrant ends a grant.
 func (s *State) RevokeGrant(app string, x *Act, g *Grant) {
 	g.Gone = x.At
-	s.do(app, x, GrantRevoke, grantRef(g), g.of())
+	s.granted(app, x, GrantRevoke, g, Change{Name: grantScope, Old: strings.Join(g.Scopes, " ")})
 }
 
-// of returns the integration or else the account of a grant.
+// granted records what was done with a grant. What it allowed at that time is in
+// Microsoft 365's log.
+func (s *State) granted(app string, x *Act, v Verb, g *Grant, c Change) {
+	e := x.event(v)
+	if app == Microsoft365 {
+		e.Changes = []Change{c}
+	}
+	s.record(app, &e, grantRef(g), g.of())
+}
+
+// of returns the group, the integration or else the account of a grant.
 func (g *Grant) of() Ref {
+	if g.Holder.Kind != "" {
+		return g.Holder
+	}
 	if g.Integration >= 0 {
 		return Ref{Kind: IntegrationRef, N: g.Integration}
 	}

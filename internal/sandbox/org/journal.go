@@ -10,10 +10,14 @@ import (
 type journal struct {
 	log     Log
 	rand    *rand.Rand
-	now     int64 // Unix milliseconds
+	cloud   *rand.Rand // of AWS: it changes nothing in the other logs
+	entra   *rand.Rand // of Microsoft365, likewise
+	office  *rand.Rand // of OfficeLog, likewise
+	now     int64      // Unix milliseconds
 	count   map[string]int
 	pending queue[entry] // not yet seen
-	events  []Event      // room for the next events: one by one they would cost the collector dearly
+	later   queue[func(at time.Time)]
+	events  []Event // room for the next events: one by one they would cost the collector dearly
 	refs    []Ref
 
 	emails, handles, repos map[string]bool
@@ -26,11 +30,11 @@ type entry struct {
 	*Event
 }
 
-func newJournal(r *rand.Rand, l Log) *journal {
+func newJournal(r, cloud *rand.Rand, l Log) *journal {
 	if l.LateMax <= 0 {
 		l.LateMax = time.Hour
 	}
-	return &journal{log: l, rand: r, count: map[string]int{}, emails: map[string]bool{}, handles: map[string]bool{}, repos: map[string]bool{}}
+	return &journal{log: l, rand: r, cloud: cloud, count: map[string]int{}, emails: map[string]bool{}, handles: map[string]bool{}, repos: map[string]bool{}}
 }
 
 // Act is who does something, when, and from where.
@@ -74,21 +78,31 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 	ev.N = j.count[app]
 	j.count[app]++
 	ev.Seen = ev.At
+	ev.Outside = app == GitHub && ev.Actor.Kind == AccountRef && s.Accounts[GitHub][ev.Actor.N].Outside
+	r := j.rand
+	switch app {
+	case AWS:
+		r = j.cloud
+	case Microsoft365:
+		r = j.entra
+	case OfficeLog:
+		r = j.office
+	}
 	if l := &j.log; l.Late > 0 || l.OutOfOrder > 0 || l.Duplicates > 0 {
-		switch d := j.rand.Float64(); {
+		switch d := r.Float64(); {
 		case d < l.Late:
-			d := j.rand.Float64()
+			d := r.Float64()
 			if !l.LateEvenly {
 				d *= d
 			}
 			ev.Seen = ev.At.Add(time.Duration(d * float64(l.LateMax))).Truncate(time.Millisecond)
 		case d < l.Late+l.OutOfOrder:
-			ev.Seen = ev.At.Add(time.Duration(j.rand.IntN(20000)) * time.Millisecond)
+			ev.Seen = ev.At.Add(time.Duration(r.IntN(20000)) * time.Millisecond)
 		}
-		if j.rand.Float64() < l.Duplicates {
+		if r.Float64() < l.Duplicates {
 			again := *ev
 			again.Again = true
-			again.Seen = ev.Seen.Add(time.Duration(j.rand.IntN(600_000)) * time.Millisecond)
+			again.Seen = ev.Seen.Add(time.Duration(r.IntN(600_000)) * time.Millisecond)
 			j.pending.push(again.Seen.UnixMilli(), entry{app, &again})
 		}
 	}
@@ -99,9 +113,19 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 	s.show(app, ev)
 }
 
-// flush shows what has become visible until now.
+// Later has something happen so much later than now: also while life stands
+// still.
+func (s *State) Later(d time.Duration, do func(at time.Time)) {
+	s.journal.later.push(s.Now.Add(d).UnixMilli(), do)
+}
+
+// flush has happen what is due until now, and shows what has become visible.
 func (s *State) flush(now int64) {
 	j := s.journal
+	for j.later.due(now) {
+		s.Now = time.UnixMilli(j.later.heap[0].at).UTC()
+		j.later.pop()(s.Now)
+	}
 	for j.pending.due(now) {
 		e := j.pending.pop()
 		s.show(e.app, e.Event)

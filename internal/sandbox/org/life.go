@@ -51,6 +51,9 @@ func newLife(s *State, o Options) *life {
 	s.journal.now = start
 	l.nextAction, l.nextChange = start+l.gap(l.action), start+l.gap(l.change)
 	l.planStories(start)
+	l.planCloud(source(o, "cloud life"), start, o.EventsPerDay)
+	l.planEntra(source(o, "entra life"), start, o.EventsPerDay)
+	l.planOffice(source(o, "office life"), start, o.EventsPerDay)
 	return l
 }
 
@@ -306,7 +309,7 @@ func (l *life) code(p *Person, a *Account) {
 func (l *life) push(x *Act, r *Repo) {
 	if len(r.Files) > 0 && l.chance(0.7) {
 		f := r.Files[l.rand.IntN(len(r.Files))]
-		f.Hash = newHash(l.rand)
+		f.Hash, f.Text = newHash(l.rand), ""
 		if f.Mode == "100644" {
 			f.Size += int64(l.rand.IntN(200))
 		}

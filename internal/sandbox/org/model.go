@@ -1,7 +1,7 @@
 // Package org is the pretend organization behind the sandbox: people, groups,
 // roles, apps, repositories and grants, and a life on a virtual clock that
 // changes them and leaves events. It knows no vendor's API: packages
-// sandbox/okta and sandbox/github render it.
+// sandbox/okta, sandbox/github, sandbox/aws and sandbox/microsoft365 render it.
 //
 // Everything is made from a seed: the same seed, size and time give the same
 // organization, id by id and event by event.
@@ -13,6 +13,9 @@ import "time"
 const (
 	Okta   = "okta"
 	GitHub = "github"
+	AWS    = "aws"
+	// Microsoft365 is its directory: Entra.
+	Microsoft365 = "microsoft365"
 )
 
 // State is the organization as it is now. Entities are never removed from its
@@ -25,6 +28,7 @@ type State struct {
 	Born   time.Time // when the company began
 	Since  time.Time // of the first events
 	Now    time.Time // of the virtual clock
+	Frozen time.Time // since when life stands still; zero: it goes on
 
 	People       []*Person
 	Accounts     map[string][]*Account // by app; an app's own numbering
@@ -35,6 +39,9 @@ type State struct {
 	RoleDefs     map[string][]*RoleDef     // custom roles, by app
 	ResourceSets map[string][]*ResourceSet // where custom roles apply, by app
 	Repos        []*Repo
+	Requests     []*Request // GitHub
+	Cloud        *Cloud     // at AWS
+	Office       *Office    // at Microsoft 365
 
 	// Events are what the vendors' logs show at Now, in the order in which they
 	// became visible (Seen), by app. An event's index is its sequence number,
@@ -87,23 +94,33 @@ type Account struct {
 	Owner           bool     // GitHub: organization owner
 	Factors         []string // second factors enrolled and active: "push", "webauthn", "token:software:totp", "sms"; empty: none
 	PublicEmail     bool     // GitHub: the profile shows the address
+	Asked           string   // GitHub: invited by login, as member or admin; an outside collaborator: into the organization
+	Blocked         bool     // GitHub: by the organization
+	Alias           string   // GitHub: the login that is shown instead, while suspended through SCIM
 	Created         time.Time
 	Activated       time.Time
 	StatusChanged   time.Time
 	Modified        time.Time
 	LastLogin       time.Time
 	PasswordChanged time.Time
+	Synced          bool      // Microsoft 365: it comes from a directory of the company's own
+	Silent          time.Time // Microsoft 365: last sign-in without the person
+	SessionsFrom    time.Time // Microsoft 365: older sessions were ended
 	Gone            time.Time // deleted, or no member any more
 }
 
-// Group is an Okta group or a GitHub team.
+// Group is an Okta group, a GitHub team or a group of Entra's.
 type Group struct {
 	N               int
 	Name, Slug      string
 	Description     string
-	Kind            string // Okta: OKTA_GROUP APP_GROUP BUILT_IN; GitHub: closed secret
+	Kind            string // Okta: OKTA_GROUP APP_GROUP BUILT_IN; GitHub: closed secret; Microsoft 365: see Unified
 	Parent          int    // GitHub: the parent team; -1 none
 	Members         []Member
+	Left            []Member // Microsoft 365: who was taken out, and when
+	Others          []Ref    // Microsoft 365: members that are no accounts
+	Rule            string   // Microsoft 365: by which members are found
+	Synced          bool     // Microsoft 365: as at accounts
 	Created         time.Time
 	Modified        time.Time
 	MembersModified time.Time
@@ -129,6 +146,8 @@ type RoleGrant struct {
 	Scope    string // "" the whole organization; else the resource set's name
 	ScopeN   int    // number of the resource set; -1 the whole organization
 	Assigned time.Time
+	Eligible bool      // Microsoft 365: to be activated
+	Until    time.Time // Microsoft 365: zero for ever
 	Gone     time.Time
 }
 
@@ -172,6 +191,7 @@ const (
 	GrantRefresh    = "refresh_token" // issued to an integration for an account (Okta)
 	GrantScope      = "app_scope"     // an Okta API scope an admin gave an integration
 	GrantPAT        = "pat"           // GitHub fine-grained personal access token
+	GrantAppRole    = "app_role"      // of an API, held by an integration, an account or a group (Microsoft 365)
 	GrantCredential = "credential"    // GitHub: classic token or SSH key authorized for single sign-on
 )
 
@@ -187,7 +207,20 @@ type Grant struct {
 	Created     time.Time
 	LastUsed    time.Time // zero never
 	Expires     time.Time // zero never
+	Resource    int       // Microsoft 365: the integration whose API it opens
+	Holder      Ref       // Microsoft 365: the group that is assigned to the resource; zero none
+	Modified    time.Time // Microsoft 365: zero never
 	Gone        time.Time // revoked
+}
+
+// Request is a fine-grained personal access token that waits for an owner's
+// approval (GitHub).
+type Request struct {
+	N, Account       int
+	Name, Reason     string
+	Scopes           []string
+	Created, Expires time.Time
+	Gone             time.Time // decided
 }
 
 // Repo is a GitHub repository.
@@ -222,6 +255,7 @@ type Access struct {
 type DeployKey struct {
 	N        int
 	Title    string
+	Key      string // of one that was written; "" made up
 	ReadOnly bool
 	AddedBy  int // account
 	Created  time.Time
@@ -234,6 +268,7 @@ type Blob struct {
 	Size int64
 	Mode string // "100644" "100755" "120000" "160000"
 	Hash string // 40 hexadecimal digits
+	Text string // what was written through the API; "": it is made up from the rest
 }
 
 // RefKind says what a Ref names.
@@ -252,6 +287,8 @@ const (
 	OrgRef         RefKind = "org"
 	SystemRef      RefKind = "system" // the vendor itself
 	AnonymousRef   RefKind = "anonymous"
+	CloudUserRef   RefKind = "cloud_user"
+	CloudRoleRef   RefKind = "cloud_role" // Name: the session's
 )
 
 // Ref names an entity of an event's app.
@@ -287,10 +324,15 @@ type Event struct {
 	MFA     bool    // the session had a second factor
 	Failed  bool
 	Again   bool   // the log shows an event that it has shown before
+	Outside bool   // GitHub: the actor was an outside collaborator
 	Reason  string // vendor's word for the failure
 	Via     Ref    // credential or integration used; zero: a browser session
 	Changes []Change
-	Text    string // free detail: a branch, a policy's name
+	Text    string     // free detail: a branch, a policy's name
+	Call    *CloudCall // AWS
+	Risk    string     // Microsoft 365: high medium low; "" none
+	RiskAt  time.Time  // since when the risk is known
+	Work    *Work      // OfficeLog
 }
 
 // Verb is what happened, in no vendor's words.
@@ -311,7 +353,7 @@ const (
 	GroupCreate       Verb = "group_create"        // group
 	GroupUpdate       Verb = "group_update"        // group; Changes: name description
 	GroupDelete       Verb = "group_delete"        // group
-	GroupAddMember    Verb = "group_add_member"    // account, group
+	GroupAddMember    Verb = "group_add_member"    // account, group; Microsoft 365: Text: the role
 	GroupRemoveMember Verb = "group_remove_member" // account, group
 
 	RoleGrantVerb  Verb = "role_grant"  // holder, role (N of the RoleGrant)
@@ -365,4 +407,30 @@ const (
 	GitPush           Verb = "git_push"            // repo
 	PullRequestMerge  Verb = "pull_request_merge"  // repo; Text: number
 	TwoFactorRequired Verb = "two_factor_required" // org
+	OutsideRemove     Verb = "outside_remove"      // account: an outside collaborator
+	InviteCancel      Verb = "invite_cancel"       // account
+	MemberBlock       Verb = "member_block"        // account
+	MemberUnblock     Verb = "member_unblock"      // account
+	TeamRole          Verb = "team_role"           // account, group; Changes: role
+	RepoUnarchive     Verb = "repo_unarchive"      // repo
+	RepoChangeAccess  Verb = "repo_change_access"  // repo, account or group; Changes: permission
+	RepoCancelInvite  Verb = "repo_cancel_invite"  // repo, account
+	KeyRemove         Verb = "key_remove"          // repo, key
+	RequestDeny       Verb = "request_deny"        // account
 )
+
+// Verbs of Entra.
+const (
+	TokenRefresh   Verb = "token_refresh"   // account; a sign-in without the person. Via: the integration
+	AppSignIn      Verb = "app_sign_in"     // none; actor: the integration
+	AccountRestore Verb = "account_restore" // account
+)
+
+// Kinds of references that only groups of Entra's have as members.
+const (
+	DeviceRef  RefKind = "device"
+	ContactRef RefKind = "contact"
+)
+
+// CloudCalled is the verb of AWS: Call tells what was called.
+const CloudCalled Verb = "cloud_called"

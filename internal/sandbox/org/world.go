@@ -18,6 +18,7 @@ type Options struct {
 	// EventsPerDay is how many events a person makes on a working day, about. 0
 	// is DefaultEventsPerDay. Less than 0: nothing ever happens.
 	EventsPerDay float64
+	Files        int // that are kept at Microsoft 365, about; 0: FilesPerPerson for each of the people
 	Log          Log
 }
 
@@ -99,7 +100,22 @@ func (w *World) Thaw() { w.hold(false) }
 func (w *World) hold(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	switch {
+	case !on:
+		w.s.Frozen = time.Time{}
+	case !w.held:
+		w.s.Frozen = w.s.Now
+	}
 	w.held = on
+}
+
+// Over reports whether a time has come at which something ends of itself. It does
+// not come while life stands still.
+func (s *State) Over(t time.Time) bool {
+	if s.Frozen.IsZero() {
+		return !t.After(s.Now)
+	}
+	return !t.After(s.Frozen)
 }
 
 func newState(o Options) State {
@@ -109,9 +125,11 @@ func newState(o Options) State {
 		Accounts: map[string][]*Account{}, Groups: map[string][]*Group{}, Roles: map[string][]*RoleGrant{},
 		Integrations: map[string][]*Integration{}, Grants: map[string][]*Grant{}, RoleDefs: map[string][]*RoleDef{},
 		ResourceSets: map[string][]*ResourceSet{}, Events: map[string][]*Event{}, Timeline: map[string][]*Event{},
-		accountOf: map[string][]int32{Okta: nil, GitHub: nil},
+		accountOf: map[string][]int32{Okta: nil, GitHub: nil, Microsoft365: nil},
 	}
-	s.journal = newJournal(source(o, "journal"), o.Log)
+	s.journal = newJournal(source(o, "journal"), source(o, "cloud log"), o.Log)
+	s.journal.entra = source(o, "entra log")
+	s.journal.office = source(o, "office log")
 	return s
 }
 

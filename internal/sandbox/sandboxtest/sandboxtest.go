@@ -51,7 +51,10 @@ func Start(t testing.TB, o sandbox.Options) *Sandbox {
 	require.NoError(t, err)
 	s.Server = server
 	s.HTTP = httptest.NewServer(server)
-	t.Cleanup(s.HTTP.Close)
+	t.Cleanup(func() {
+		s.HTTP.Close()
+		server.Close()
+	})
 	s.URL = s.HTTP.URL
 	return s
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"weir/internal/sandbox"
-	"weir/internal/sandbox/all"
+	"weir/internal/sandbox/github"
+	"weir/internal/sandbox/okta"
 )
 
 // The demo's organization.
@@ -21,16 +22,19 @@ const (
 	demoDays         = 30
 )
 
+// demoVendors are what the sandbox plays: the demo's CloudTrail logs are files.
+var demoVendors = []sandbox.Vendor{github.Vendor(), okta.Vendor()}
+
 // demoSandbox plays the organization. The seed is one in which, at most times,
 // somebody has left Okta and not yet GitHub.
 func demoSandbox(clock clockwork.Clock) (*sandbox.Server, error) {
 	return sandbox.New(sandbox.Options{
-		Vendors: all.Vendors, Clock: clock, Real: clock, Seed: 6, People: demoPeople, History: demoDays * 24 * time.Hour,
+		Vendors: demoVendors, Clock: clock, Real: clock, Seed: 6, People: demoPeople, History: demoDays * 24 * time.Hour,
 		EventsPerDay: 4, Tenants: []string{demoOrganization},
 	})
 }
 
-// serveDemo serves every vendor of the sandbox on this machine until stop is
+// serveDemo serves the demo's vendors on this machine until stop is
 // called. It returns the instances of a configuration that collects from them.
 func serveDemo(ctx context.Context, s *sandbox.Server) (instances string, stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -46,9 +50,10 @@ func serveDemo(ctx context.Context, s *sandbox.Server) (instances string, stop f
 	stop = func() {
 		_ = h.Close()
 		<-served
+		s.Close()
 	}
 	var b strings.Builder
-	for _, v := range all.Vendors {
+	for _, v := range demoVendors {
 		t, err := s.Tenant(v.App, demoOrganization, "http://"+l.Addr().String())
 		if err != nil {
 			stop()

@@ -5,6 +5,7 @@ import (
 	"weir/sources"
 	"weir/sources/aws"
 	"weir/sources/github"
+	"weir/sources/microsoft365"
 	"weir/sources/okta"
 )
 
@@ -12,5 +13,6 @@ import (
 var All = []*sources.Connector{
 	aws.Connector,
 	github.Connector,
+	microsoft365.Connector,
 	okta.Connector,
 }

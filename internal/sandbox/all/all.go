@@ -3,9 +3,11 @@ package all
 
 import (
 	"weir/internal/sandbox"
+	"weir/internal/sandbox/aws"
 	"weir/internal/sandbox/github"
+	"weir/internal/sandbox/microsoft365"
 	"weir/internal/sandbox/okta"
 )
 
 // Vendors are in alphabetical order.
-var Vendors = []sandbox.Vendor{github.Vendor(), okta.Vendor()}
+var Vendors = []sandbox.Vendor{aws.Vendor(), github.Vendor(), microsoft365.Vendor(), okta.Vendor()}

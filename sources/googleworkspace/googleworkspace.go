@@ -196,6 +196,7 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 
 // init prepares what the parts keep.
 func (s *session) init() {
+	s.directory.init()
 	s.activity.init()
 	s.files.init()
 	s.gov.init()

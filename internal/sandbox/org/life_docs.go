@@ -284,9 +284,10 @@ func (o *docsLife) member(x *Act, a *Account) {
 			o.RevokeDoc(x, c.Root, g)
 			return
 		}
-		g := toUser(o.somebody().N, DocRoles[o.r.IntN(4)])
-		if o.wanted(c.Root, &g) {
-			o.GrantDoc(x, c.Root, g)
+		if b := o.somebody(); b != nil {
+			if g := toUser(b.N, DocRoles[o.r.IntN(4)]); o.wanted(c.Root, &g) {
+				o.GrantDoc(x, c.Root, g)
+			}
 		}
 		return
 	}
@@ -305,7 +306,7 @@ func (o *docsLife) sharing(x *Act, a *Account, v Verb) {
 	sh := o.Docs.All[n].Sharing
 	switch {
 	case v == DocOwner:
-		if b := o.somebody(); b != a && o.Docs.All[n].Owner >= 0 {
+		if b := o.somebody(); b != nil && b != a && o.Docs.All[n].Owner >= 0 {
 			o.OwnDoc(x, n, b.N, o.chance(0.5))
 		}
 		return

@@ -104,9 +104,9 @@ type DocGrant struct {
 	View     string // "published": of a published copy only
 }
 
-// Same says whether two grants are to the same.
+// Same says whether two grants are to the same: a doc has one of the two.
 func (g *DocGrant) Same(o *DocGrant) bool {
-	return g.To == o.To && g.Account == o.Account && g.Group == o.Group && g.Email == o.Email && g.Domain == o.Domain && g.View == o.View && (g.To != ToAnyone && g.To != ToDomain || g.Findable == o.Findable)
+	return g.To == o.To && g.Account == o.Account && g.Group == o.Group && g.Email == o.Email && g.Domain == o.Domain && g.View == o.View && (g.To != ToAnyone || g.Findable == o.Findable)
 }
 
 // DocChange is an entry of the Log.

@@ -21,8 +21,8 @@ func (h *Handler) base(l changeLog) int {
 	return 1000 + h.noise("user log", l.account, 90_000)
 }
 
-// token is a place in a log, in front of an entry of the organization's.
-func (h *Handler) token(l changeLog, at int) string { return strconv.Itoa(h.base(l) + at) }
+// changeToken is a place in a log, in front of an entry of the organization's.
+func (h *Handler) changeToken(l changeLog, at int) string { return strconv.Itoa(h.base(l) + at) }
 
 // theLog is the one that a request asks for.
 func (c *driveCall) theLog() (changeLog, *failure) {
@@ -45,7 +45,7 @@ func (c *driveCall) startPageToken(m mask) *failure {
 	if f != nil {
 		return f
 	}
-	return c.reply(m, object{"kind": "drive#startPageToken", "startPageToken": c.h.token(l, len(c.s.Docs.Log))})
+	return c.reply(m, object{"kind": "drive#startPageToken", "startPageToken": c.h.changeToken(l, len(c.s.Docs.Log))})
 }
 
 // place reads a token of a log.
@@ -166,10 +166,10 @@ func (c *driveCall) listChanges(m mask) *failure {
 	}
 	out := object{"kind": "drive#changeList", "changes": changes}
 	if at < len(c.s.Docs.Log) {
-		out["nextPageToken"] = c.h.token(l, at)
+		out["nextPageToken"] = c.h.changeToken(l, at)
 	}
 	if at == len(c.s.Docs.Log) || c.h.facts.EarlyStart {
-		out[c.h.facts.NewStart] = c.h.token(l, at)
+		out[c.h.facts.NewStart] = c.h.changeToken(l, at)
 	}
 	return c.reply(m, out)
 }

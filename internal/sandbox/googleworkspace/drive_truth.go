@@ -33,7 +33,7 @@ func (t *truth) myDrive(a *org.Account, k *org.Corpus) {
 	root := t.h.fileID(t.s, k.Root)
 	t.rows.Files = append(t.rows.Files, schemas.File{
 		FileID: id, AliasIDs: []string{root}, Kind: "container", Name: "My Drive", ContainerID: id, ContainerName: "My Drive", ContainerKind: "drive", OwnerID: t.h.userID(a.N),
-		Sharing: "unknown",
+		Sharing: "private",
 	})
 	for _, n := range t.s.Docs.Owned(a.N) {
 		t.file(n, id, "My Drive")
@@ -43,7 +43,7 @@ func (t *truth) myDrive(a *org.Account, k *org.Corpus) {
 func (t *truth) sharedDrive(k *org.Corpus) {
 	id, name := t.h.fileID(t.s, k.Root), t.s.Docs.Name(k.Root)
 	t.rows.Files = append(t.rows.Files, schemas.File{
-		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.sharing(k.Root),
+		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.members(k),
 	})
 	t.filePermissions(k.Root, id)
 	if !t.readable(k) {
@@ -112,8 +112,28 @@ func (t *truth) tellsParent(n int32) bool {
 	return role != ""
 }
 
-// sharing is the widest audience of all that reaches a doc.
+// members is the widest audience that the members of a shared drive are: the
+// organization at least.
+func (t *truth) members(k *org.Corpus) string {
+	if t.widest(k.Root) == "external" {
+		return "external"
+	}
+	return "internal"
+}
+
+// sharing is the widest audience of a doc. choice: in a shared drive, what grants
+// nothing itself has that of the drive's members, as the vendor's listing shows it
+// (5.8); what its folder grants stands at the folder.
 func (t *truth) sharing(n int32) string {
+	x := &t.s.Docs.All[n]
+	if x.Owner < 0 && (x.Sharing == nil || len(x.Sharing.Grants) == 0) {
+		return t.members(t.s.Docs.Corpora[x.Corpus])
+	}
+	return t.widest(n)
+}
+
+// widest is the widest audience of all that reaches a doc.
+func (t *truth) widest(n int32) string {
 	rank := []string{"private", "internal", "external", "public"}
 	widest := 0
 	owner := t.s.Docs.All[n].Owner

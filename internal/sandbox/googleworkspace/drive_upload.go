@@ -25,16 +25,16 @@ const (
 
 // upload is a resumable upload that has begun.
 type upload struct {
-	id     string
-	began  time.Time
-	me     int
-	path   string // of the request that began it
-	query  string
-	meta   []byte
-	media  string
-	total  int64 // -1 not told
-	data   []byte
-	done   bool
+	id    string
+	began time.Time
+	me    int
+	path  string // of the request that began it
+	query string
+	meta  []byte
+	media string
+	total int64 // -1 not told
+	data  []byte
+	done  bool
 }
 
 // uploadNew makes a file with content.

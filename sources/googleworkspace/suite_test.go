@@ -20,6 +20,7 @@ func fixture() sourcetest.Fixture {
 			"privileges": {scopes + "admin.directory.rolemanagement.readonly"},
 			"apps":       {scopes + "admin.directory.user.security"},
 		},
+		Lists: []string{"users", "groups", "members", "items", "files", "drives", "changes", "permissions"},
 		Words: []string{"displayText", "name", "fullName"},
 	}
 }

@@ -1,0 +1,4 @@
+package googleworkspace
+
+// notifies is Connector.Notifies.
+const notifies = ""

@@ -19,7 +19,9 @@ func fixture() sourcetest.Fixture {
 			"groups":     {scopes + "admin.directory.group.readonly"},
 			"privileges": {scopes + "admin.directory.rolemanagement.readonly"},
 			"apps":       {scopes + "admin.directory.user.security"},
+			"activities": {scopes + "admin.reports.audit.readonly"},
 		},
+		Recent: "activities: {since: 1h}",
 		Words: []string{"displayText", "name", "fullName"},
 	}
 }

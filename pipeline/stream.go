@@ -167,8 +167,14 @@ func (r *StreamRun) Wake() { poke(r.wake) }
 
 // Rouse has lanes read now, of a scan their deltas, whenever they are due. One
 // that is being read is read once more. Lanes that are not known, done or
-// parked are passed over.
+// parked are passed over. Of a scan that has no deltas the next round begins
+// early.
 func (r *StreamRun) Rouse(ctx context.Context, lanes []string) error {
+	if r.scan != nil && r.Stream.Delta == nil {
+		r.scan.hurried.Store(true)
+		poke(r.roused)
+		return nil
+	}
 	r.mu.Lock()
 	for _, id := range lanes {
 		if r.reading[id] || r.scan != nil && r.scan.reads(id) {

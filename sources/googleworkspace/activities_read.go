@@ -23,30 +23,39 @@ import (
 // Events show minutes to hours after they happened. A poll begins before where
 // the last one ended by as much as is usual for the application; what is later
 // still, the pipeline's sweeps find. What is seen twice, it drops by its id.
+// Polls that follow soon, as notifications have it, look back on minutes only:
+// what is late is found by the next that looks back on all.
 //
 // A log that is far behind is read in many windows, the oldest first, that are
 // as long as their pages are few.
 const (
-	firstWindow  = 6 * time.Hour
-	minWindow    = time.Hour
-	maxWindow    = 14 * day // with the overlap within the 30 days that gmail allows
-	manyPages    = 20       // of a window: the next is shorter
-	windowSeam   = time.Second
-	activityVers = 1
+	firstWindow = 6 * time.Hour
+	minWindow   = time.Hour
+	maxWindow   = 14 * day // with the overlap within the 30 days that gmail allows
+	manyPages   = 20       // of a window: the next is shorter
+	windowSeam  = time.Second
+
+	lookBackEvery = 4 * time.Minute // polls between look back on nearOverlap only
+	heavyEvery    = time.Hour       // the same, where looking back takes many pages
+	nearOverlap   = 10 * time.Minute
+
+	activityVersion = 1
 )
 
 // activityCursor is a place in the log of an application. Times are in ms.
 type activityCursor struct {
 	Version int   `json:"v"`
-	Mark    int64 `json:"mark,omitzero"` // everything before it has been read that showed at Read
-	Read    int64 `json:"read,omitzero"` // when that was, by the vendor's clock
-	Span    int64 `json:"span,omitzero"` // how long windows are
+	Mark    int64 `json:"mark,omitzero"`  // everything before it has been read that showed then
+	Back    int64 `json:"back,omitzero"`  // when a poll looked back on all that may be late, by the vendor's clock
+	Heavy   bool  `json:"heavy,omitzero"` // it took many pages
+	Span    int64 `json:"span,omitzero"`  // how long windows are
 
 	// Of the window under way. To 0: none is.
 	From  int64  `json:"from,omitzero"`
 	To    int64  `json:"to,omitzero"`
 	Asked int64  `json:"asked,omitzero"` // when its first page was had, by the vendor's clock; 0 before
 	Last  bool   `json:"last,omitzero"`  // the poll ends with it
+	Deep  bool   `json:"deep,omitzero"`  // it begins where the last one of Back may have missed something
 	Token string `json:"token,omitzero"` // of its next page; "" the first
 	Pages int    `json:"pages,omitzero"`
 	Again bool   `json:"again,omitzero"` // it was begun anew because a token was refused, and none has been taken since
@@ -54,13 +63,13 @@ type activityCursor struct {
 
 func parseActivityCursor(c sources.Cursor) (activityCursor, error) {
 	if c == "" {
-		return activityCursor{Version: activityVers, Span: firstWindow.Milliseconds()}, nil
+		return activityCursor{Version: activityVersion, Span: firstWindow.Milliseconds()}, nil
 	}
 	var at activityCursor
 	err := json.Unmarshal([]byte(c), &at, json.RejectUnknownMembers(true))
-	if err != nil || at.Version != activityVers || !goodToken(at.Token) || at.Span < minWindow.Milliseconds() || at.Span > maxWindow.Milliseconds() ||
+	if err != nil || at.Version != activityVersion || !goodToken(at.Token) || at.Span < minWindow.Milliseconds() || at.Span > maxWindow.Milliseconds() ||
 		at.Mark < 0 || at.From < 0 || at.To != 0 && at.To <= at.From {
-		return activityCursor{}, fault.New(fault.Expired, "cursor %.40q is none of version %d", c, activityVers)
+		return activityCursor{}, fault.New(fault.Expired, "cursor %.40q is none of version %d", c, activityVersion)
 	}
 	return at, nil
 }
@@ -80,11 +89,15 @@ func (at *activityCursor) window(now time.Time, since, overlap time.Duration) (a
 		return 0
 	}
 	end, oldest := now.UnixMilli(), now.Add(-activityRetention).UnixMilli()
-	if at.Mark == 0 {
+	at.Deep = true
+	switch every := map[bool]time.Duration{false: lookBackEvery, true: heavyEvery}[at.Heavy]; {
+	case at.Mark == 0:
 		anew = max(now.Add(-since).UnixMilli(), oldest)
 		at.From = anew
-	} else {
-		at.From = min(at.Mark-windowSeam.Milliseconds(), at.Read-overlap.Milliseconds())
+	case end-at.Back >= every.Milliseconds(), end < at.Back:
+		at.From = min(at.Mark-windowSeam.Milliseconds(), at.Back-overlap.Milliseconds())
+	default:
+		at.Deep, at.From = false, at.Mark-nearOverlap.Milliseconds()
 	}
 	if at.From < oldest {
 		at.From = oldest
@@ -112,14 +125,17 @@ func (at *activityCursor) restart() {
 
 // done ends the window under way: all of it has been read.
 func (at *activityCursor) done() {
-	at.Mark, at.Read = max(at.Mark, min(at.To, at.Asked)), at.Asked
+	at.Mark = max(at.Mark, min(at.To, at.Asked))
+	if at.Deep {
+		at.Back, at.Heavy = at.Asked, at.Pages > manyPages
+	}
 	switch {
 	case at.Pages <= 1:
 		at.Span = min(2*at.Span, maxWindow.Milliseconds())
 	case at.Pages > manyPages:
 		at.Span = max(at.Span/2, minWindow.Milliseconds())
 	}
-	*at = activityCursor{Version: at.Version, Mark: at.Mark, Read: at.Read, Span: at.Span}
+	*at = activityCursor{Version: at.Version, Mark: at.Mark, Back: at.Back, Heavy: at.Heavy, Span: at.Span}
 }
 
 // readActivities implements sources.Stream.Read, and has the next page fetched

@@ -22,7 +22,7 @@ func fixture() sourcetest.Fixture {
 			"activities": {scopes + "admin.reports.audit.readonly"},
 		},
 		Recent: "activities: {since: 1h}",
-		Words: []string{"displayText", "name", "fullName"},
+		Words:  []string{"displayText", "name", "fullName"},
 	}
 }
 

@@ -186,7 +186,8 @@ const whereDelegation = "Admin console: Security > Access and data control > API
 
 // activityState is what the streams of the logs keep in a session.
 type activityState struct {
-	pages sync.Pool // of *activityPage
+	pages    sync.Pool // of *activityPage
+	channels channels
 }
 
 func (a *activityState) init() { a.pages.New = func() any { return newActivityPage() } }

@@ -19,9 +19,11 @@ func fixture() sourcetest.Fixture {
 			"groups":     {scopes + "admin.directory.group.readonly"},
 			"privileges": {scopes + "admin.directory.rolemanagement.readonly"},
 			"apps":       {scopes + "admin.directory.user.security"},
+			"activities": {scopes + "admin.reports.audit.readonly"},
 		},
-		Lists: []string{"users", "groups", "members", "items", "files", "drives", "changes", "permissions"},
-		Words: []string{"displayText", "name", "fullName"},
+		Lists:  []string{"users", "groups", "members", "items", "files", "drives", "changes", "permissions"},
+		Recent: "activities: {since: 1h}",
+		Words:  []string{"displayText", "name", "fullName"},
 	}
 }
 

@@ -128,10 +128,10 @@ func (r *fileRead) removed(ctx context.Context, id string, confirm bool) error {
 // there is one who could tell.
 func (r *fileRead) seen(ctx context.Context, id string) (seen, asked bool, err error) {
 	for _, other := range r.other {
-		if strings.EqualFold(other, r.at.As) {
+		if strings.EqualFold(other.address, r.at.As) {
 			continue
 		}
-		_, err := r.as(other, scopeMetadata).Do(ctx, &httpx.Request{Path: httpx.P(pathFile, id), Query: url.Values{"supportsAllDrives": {"true"}, "fields": {"id"}}})
+		_, err := r.as(other.address, scopeMetadata).Do(ctx, &httpx.Request{Path: httpx.P(pathFile, id), Query: url.Values{"supportsAllDrives": {"true"}, "fields": {"id"}}})
 		switch {
 		case err == nil:
 			return true, true, nil

@@ -71,21 +71,25 @@ func permissionsOf(c *httpx.Client, item string) listing {
 	}
 }
 
+// fileReader is a member of a shared drive who can read it.
+type fileReader struct{ address, role string }
+
 // readers lists who may read the shared drive, who sees more first: users of the
 // organization, then those that are members through a group. One who is
 // suspended is refused, and another is tried.
-func (r *fileRead) readers(ctx context.Context, members []wireFilePermission) ([]string, error) {
+func (r *fileRead) readers(ctx context.Context, members []wireFilePermission) ([]fileReader, error) {
 	slices.SortStableFunc(members, func(a, b wireFilePermission) int { return cmp.Compare(rank(a.Role), rank(b.Role)) })
-	var out []string
-	add := func(address string) {
+	var out []fileReader
+	add := func(address, role string) {
 		address = strings.ToLower(address)
-		if _, ok := r.dir.people.accounts[address]; ok && len(out) < maxReaders && !slices.Contains(out, address) {
-			out = append(out, address)
+		known := slices.ContainsFunc(out, func(o fileReader) bool { return o.address == address })
+		if _, ok := r.dir.people.accounts[address]; ok && len(out) < maxReaders && !known {
+			out = append(out, fileReader{address, role})
 		}
 	}
 	for i := range members {
 		if m := &members[i]; m.Type == typeUser && !m.void() {
-			add(m.Email)
+			add(m.Email, m.Role)
 		}
 	}
 	for i := range members {
@@ -96,7 +100,7 @@ func (r *fileRead) readers(ctx context.Context, members []wireFilePermission) ([
 		if _, ok := r.dir.people.groups[strings.ToLower(m.Email)]; !ok {
 			continue
 		}
-		if err := r.ofGroup(ctx, m.Email, add); err != nil {
+		if err := r.ofGroup(ctx, m.Email, func(address string) { add(address, m.Role) }); err != nil {
 			return nil, err
 		}
 	}

@@ -40,7 +40,7 @@ type fileRead struct {
 	held  []schemas.FilePermission
 	dir   *whose
 	tree  *tree
-	other []string // who else may read the shared drive
+	other []fileReader // who else may read the shared drive
 	rows  schemas.Rows
 	page  *sources.Page
 	ask   []askedItem
@@ -159,7 +159,7 @@ func (r *fileRead) begin(ctx context.Context) error {
 	}
 	var last error
 	for _, reader := range r.other[:min(len(r.other), maxReaders)] {
-		r.use(reader)
+		r.use(reader.address)
 		last = r.start(ctx)
 		if last == nil {
 			if !r.polled() {

@@ -143,11 +143,11 @@ func (l *library) ofGroup(ctx context.Context, group string, add func(address st
 
 // askedItem is an item whose permissions are asked for.
 type askedItem struct {
-	row int // of Files
-	id  string
-	cut bool // it inherits none
-	raw []string
-	err error // why they cannot be had
+	row  int // of Files
+	id   string
+	base int // how far what is above it reaches
+	raw  []string
+	err  error // why they cannot be had
 }
 
 // permissions asks for the permissions of items that have some of their own, and
@@ -183,16 +183,51 @@ func (r *fileRead) permissions(ctx context.Context) error {
 			}
 			continue
 		}
-		widest := r.box.members
-		if one.cut {
-			widest = sharedInternal
-		}
+		widest := one.base
 		for _, raw := range one.raw {
 			widest = max(widest, into.add(one.id, raw, r.dir))
 		}
 		f.Sharing = sharingWords[widest]
 	}
 	return nil
+}
+
+// reaches tells how far what a folder of a shared drive, and all above it, grant
+// goes: its items are shared as widely.
+func (r *fileRead) reaches(ctx context.Context, id string, depth int) (int, error) {
+	if id == "" || id == r.drive || depth > maxDepth {
+		return r.box.members, nil
+	}
+	if widest, ok := r.reach[id]; ok {
+		return widest, nil
+	}
+	f, err := r.tree.folder(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	widest := sharedInternal
+	if !f.cut {
+		if widest, err = r.reaches(ctx, f.parent, depth+1); err != nil {
+			return 0, err
+		}
+	}
+	if f.granted {
+		err := r.each(ctx, permissionsOf(r.c, id), func(raw []byte) error {
+			var p wireFilePermission
+			if decode(raw, &p) == nil { // else it is told of with the folder itself
+				widest = max(widest, p.audience(r.dir))
+			}
+			return nil
+		})
+		if err != nil && !invisible(err) {
+			return 0, err
+		}
+	}
+	if r.reach == nil || len(r.reach) >= maxFolders {
+		r.reach = map[string]int{}
+	}
+	r.reach[id] = widest
+	return widest, nil
 }
 
 // readChanges tells what changed in a drive since a place in its log.

@@ -44,6 +44,7 @@ type fileRead struct {
 	rows  schemas.Rows
 	page  *sources.Page
 	ask   []askedItem
+	reach map[string]int // how far what folders of a shared drive, and the drive, grant goes
 }
 
 // read implements sources.Stream.Read.
@@ -364,12 +365,18 @@ func (r *fileRead) item(ctx context.Context, w *wireFile, raw string) error {
 		r.reject(w.ID, reason, raw)
 		return nil
 	}
-	switch {
-	case r.box.shared && w.Augmented:
-		r.ask = append(r.ask, askedItem{row: len(r.rows.Files), id: w.ID, cut: w.Cut})
-	case r.box.shared:
-		f.Sharing = sharingWords[r.box.members]
-	default:
+	if r.box.shared {
+		base := sharedInternal
+		if !w.Cut {
+			if base, err = r.reaches(ctx, f.ParentID, 0); err != nil {
+				return err
+			}
+		}
+		f.Sharing = sharingWords[base]
+		if w.Augmented {
+			r.ask = append(r.ask, askedItem{row: len(r.rows.Files), id: w.ID, base: base})
+		}
+	} else {
 		widest, ok := r.permissionRows().inline(w.ID, raw, r.dir)
 		if f.Sharing = sharingWords[widest]; !ok {
 			f.Sharing = "unknown"

@@ -15,12 +15,24 @@ const (
 	maxAsked   = 5_000
 	maxDepth   = 200 // of folders; Drive has a limit of 100
 
-	folderFields = "id,name,parents"
+	folderFields = "id,name,parents,hasAugmentedPermissions,inheritedPermissionsDisabled"
 	queryFolders = "mimeType='" + mimeFolder + "'"
 )
 
-// folder is one of a drive's, as far as paths need it.
-type folder struct{ name, parent string }
+// folder is one of a drive's, as far as paths, and what reaches items, need it.
+type folder struct {
+	name, parent string
+	granted      bool // it has permissions of its own
+	cut          bool // it inherits none
+}
+
+func (w *wireFile) folder() folder {
+	f := folder{name: w.Name, granted: w.Augmented, cut: w.Cut}
+	if len(w.Parents) > 0 {
+		f.parent = w.Parents[0]
+	}
+	return f
+}
 
 // tree knows the folders of a drive: all of them, as far as there is room, or
 // those that were asked for.
@@ -38,11 +50,7 @@ func newTree(root string, ask func(ctx context.Context, id string) (folder, erro
 // know keeps a folder of a listing.
 func (t *tree) know(w *wireFile) {
 	if len(t.folders) < maxFolders && w.ID != "" {
-		f := folder{name: w.Name}
-		if len(w.Parents) > 0 {
-			f.parent = w.Parents[0]
-		}
-		t.folders[w.ID] = f
+		t.folders[w.ID] = w.folder()
 	}
 }
 
@@ -105,10 +113,6 @@ func (l *library) askFolder(c *httpx.Client) func(ctx context.Context, id string
 		if err := httpx.Decode(resp, &w); err != nil {
 			return folder{}, err
 		}
-		f := folder{name: w.Name}
-		if len(w.Parents) > 0 {
-			f.parent = w.Parents[0]
-		}
-		return f, nil
+		return w.folder(), nil
 	}
 }

@@ -385,6 +385,7 @@ type fileUndo struct {
 	was  fileBefore
 	now  fileBefore
 	plan *sources.Plan
+	back bool // a step that was planned puts it where it was
 }
 
 // subjects reads the file again, as who acted on it last, or who sees it now.

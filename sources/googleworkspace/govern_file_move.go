@@ -172,6 +172,9 @@ func moveFile(ctx context.Context, s *session, a *fileArgs) (sources.Receipt, er
 	if err != nil {
 		return sources.Receipt{}, err
 	}
+	if f.parent() == a.Parent {
+		return sources.Receipt{Note: "it was there already"}, nil
+	}
 	if a.Was != "" && f.parent() != a.Was {
 		return sources.Receipt{}, fault.New(fault.Permanent, "google_workspace: %q was moved meanwhile: it is left alone", f.Name)
 	}
@@ -197,16 +200,18 @@ func isMoved(ctx context.Context, s *session, a *fileArgs, _ *fileKept) (sources
 
 func undoMove(_ context.Context, u *fileUndo, a *fileArgs, _ *fileKept) ([]fileArgs, error) {
 	switch {
-	case a.Was == "" && a.Op == opFileMove && u.was.Drive == "" && a.Then == "": // within the quarantine: the transfer back takes it out
-		return nil, nil
+	case u.back || u.was.Drive == "" && a.As != u.was.Owner:
+		return nil, nil // the transfer back takes it out of the quarantine
 	case a.Was == "":
-		u.limit("Where the file was its owner could not see: it stays in the root of the My Drive.")
+		u.limit(limitPlace)
 		return nil, nil
 	}
 	back := *a
 	back.Parent, back.Was, back.Then = a.Was, "", ""
 	return []fileArgs{back}, nil
 }
+
+const limitPlace = "Where the file was its owner could not see: it stays in the root of the My Drive."
 
 // transferFile makes somebody else the owner; the former one becomes a writer.
 // Google insists on a mail to the new one.
@@ -232,8 +237,9 @@ func undoTransfer(_ context.Context, u *fileUndo, a *fileArgs, _ *fileKept) ([]f
 		{Op: opFileUnshare, As: u.was.Owner, File: a.File, Share: &share{Type: typeUser, Role: "writer", Email: a.To}},
 	}
 	if u.was.Parent == "" {
-		u.limit("Where the file was its owner could not see: it is in the root of the My Drive.")
+		u.limit(limitPlace)
 		return back, nil
 	}
+	u.back = true
 	return append(back, fileArgs{Op: opFileMove, As: u.was.Owner, File: a.File, Parent: u.was.Parent}), nil
 }

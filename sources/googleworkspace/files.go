@@ -255,7 +255,7 @@ func (l *library) listLanes(ctx context.Context, at filePlace, yield func(*sourc
 
 // userLanes lists a page of users. Guests have no My Drive.
 func (l *library) userLanes(ctx context.Context, at *filePlace, page *sources.LanePage) (next string, err error) {
-	resp, next, err := l.fetch(ctx, l.usersOf("500", "id,primaryEmail,isGuestUser"), at.Token, l.env.Clock.Now())
+	resp, next, err := l.fetch(ctx, l.users("users(id,primaryEmail,isGuestUser)"), at.Token, l.env.Clock.Now())
 	if err != nil {
 		return "", err
 	}
@@ -272,13 +272,6 @@ func (l *library) userLanes(ctx context.Context, at *filePlace, page *sources.La
 		}
 	}
 	return next, nil
-}
-
-func (l *library) usersOf(most, fields string) listing {
-	return listing{
-		client: l.admin(scopeUsers), path: httpx.P(pathUsers), kind: "admin#directory#users", member: "users",
-		query: l.all(url.Values{"maxResults": {most}, "orderBy": {"email"}, "fields": {"kind,nextPageToken,users(" + fields + ")"}}),
-	}
 }
 
 // driveLanes lists a page of shared drives.
@@ -328,7 +321,9 @@ func (l *library) probe(ctx context.Context, capability string) error {
 		_, _, err := l.fetch(ctx, l.drivesOf("1"), "", l.env.Clock.Now())
 		return err
 	}
-	if _, _, err := l.fetch(ctx, l.usersOf("1", "id"), "", l.env.Clock.Now()); err != nil {
+	users := l.users("users(id)")
+	users.query.Set("maxResults", "1")
+	if _, _, err := l.fetch(ctx, users, "", l.env.Clock.Now()); err != nil {
 		return err
 	}
 	_, _, err := l.fetch(ctx, listing{

@@ -17,7 +17,7 @@ type wireFile struct {
 	MimeType    string     `json:"mimeType"`
 	Parents     []string   `json:"parents"`
 	DriveID     string     `json:"driveId"`
-	Owners      []wireUser `json:"owners"`
+	Owners      []wireDriveUser `json:"owners"`
 	OwnedByMe   *bool      `json:"ownedByMe"`
 	Size        string     `json:"size"` // as all numbers of 64 bits: a string
 	MD5         string     `json:"md5Checksum"`
@@ -25,7 +25,7 @@ type wireFile struct {
 	SHA256      string     `json:"sha256Checksum"`
 	Created     string     `json:"createdTime"`
 	Modified    string     `json:"modifiedTime"`
-	ModifiedBy  *wireUser  `json:"lastModifyingUser"`
+	ModifiedBy  *wireDriveUser  `json:"lastModifyingUser"`
 	Trashed     *bool      `json:"trashed"`
 	TrashedTime string     `json:"trashedTime"` // of items in shared drives only
 	WebViewLink string     `json:"webViewLink"`
@@ -35,7 +35,7 @@ type wireFile struct {
 	Cut         bool       `json:"inheritedPermissionsDisabled"`
 }
 
-type wireUser struct {
+type wireDriveUser struct {
 	Email string `json:"emailAddress"`
 }
 

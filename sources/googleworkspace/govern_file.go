@@ -423,15 +423,6 @@ func (s *session) seen(ctx context.Context, a *fileArgs) (*govFile, error) {
 	return f, err
 }
 
-func first(s ...string) string {
-	for _, one := range s {
-		if one != "" {
-			return one
-		}
-	}
-	return ""
-}
-
 func sortedUnique(in []string) []string {
 	slices.Sort(in)
 	return slices.Compact(in)

@@ -29,7 +29,7 @@ func (g *governing) init() {}
 const (
 	numberForm = `[0-9]{1,32}` // of users, of roles, of role assignments
 	groupForm  = `[A-Za-z0-9]{8,64}`
-	grantForm  = `[A-Za-z0-9_.:@-]{1,256}`
+	grantForm  = `[0-9a-f]{32}`
 	unitForm   = `(id:)?[A-Za-z0-9_-]{4,64}`
 )
 

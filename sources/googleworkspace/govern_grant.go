@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/internal/fault"
+	"weir/schemas"
 	"weir/sources"
 	"weir/sources/httpx"
 )
@@ -40,9 +41,9 @@ func (g *govGrant) code() string { return strconv.FormatInt(g.Code, 10) }
 // id is the grant's app_grants.grant_id.
 func (g *govGrant) id(user string) string {
 	if g.password() {
-		return passwordGrantID(user, g.code())
+		return schemas.HashID(user, "asp:"+g.code())
 	}
-	return tokenGrantID(user, g.Client)
+	return schemas.HashID(user, g.Client)
 }
 
 func grantOp(name string) *op {

@@ -85,6 +85,7 @@ type holder struct {
 	subject sources.Subject
 	roles   []govAssignment // also through groups
 	names   map[string]govRole
+	unread  error // why roles could not be read
 	limits  []string
 }
 
@@ -196,7 +197,7 @@ func (s *session) rolesInto(ctx context.Context, h *holder) error {
 	}
 	switch {
 	case fault.Of(err) == fault.Forbidden && err != nil && !h.subject.Privileged:
-		h.subject.Privileged = true
+		h.subject.Privileged, h.unread = true, naming(err, scopeRoles)
 		h.limits = []string{"Which admin roles the account holds could not be read: it takes the scope " + scopeRoles + ", and a subject who may read admin roles."}
 		return nil
 	case err != nil:

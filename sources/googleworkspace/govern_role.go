@@ -158,6 +158,9 @@ func (s *session) govRoles(ctx context.Context) (map[string]govRole, error) {
 // super administrators is a flag of the user's, whether or not it shows as an
 // assignment, too.
 func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, role, scope string) error {
+	if h.unread != nil {
+		return h.unread
+	}
 	var b before
 	through := ""
 	u := &h.user
@@ -168,7 +171,7 @@ func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, 
 			return naming(err, scopeRoles)
 		}
 	}
-	if super := role == superAdminRole || names[role].Super; super && u.IsAdmin && (scope == "" || scope == atCustomer) {
+	if (role == superAdminRole || names[role].Super) && u.IsAdmin && (scope == "" || scope == atCustomer) && !h.onlyThrough(role) {
 		b.Super = true
 		p.Diff = append(p.Diff, sources.Change{What: "role of " + h.subject.Name + " at " + atCustomer, Before: "super administrator", After: "none"})
 		p.Steps = append(p.Steps, step(opNoAdmin, args{Op: opNoAdmin, User: u.ID}))
@@ -203,6 +206,20 @@ func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, 
 	slices.SortFunc(b.Roles, func(a, b govAssignment) int { return strings.Compare(a.ID, b.ID) })
 	p.Before = encode(b)
 	return nil
+}
+
+// onlyThrough tells whether an account holds a role through a group alone.
+func (h *holder) onlyThrough(role string) bool {
+	through := false
+	for i := range h.roles {
+		if r := &h.roles[i]; r.Role == role {
+			if r.AssignedTo == h.user.ID {
+				return false
+			}
+			through = true
+		}
+	}
+	return through
 }
 
 // govSorted puts steps and diff in an order of their own.

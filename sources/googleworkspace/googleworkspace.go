@@ -10,6 +10,7 @@ package googleworkspace
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,8 @@ type Config struct {
 	AccountsBaseURL       string `key:"accounts_base_url" doc:"where consent is given instead of https://accounts.google.com"`
 	IAMCredentialsBaseURL string `key:"iamcredentials_base_url" doc:"where signatures are asked for instead of https://iamcredentials.googleapis.com"`
 
+	MetadataBaseURL string `key:"metadata_base_url" doc:"where the metadata server is instead of http://metadata.google.internal"`
+
 	Activities ActivitySettings `key:"activities" doc:"the audit logs"`
 	Files      FileSettings     `key:"files" doc:"how files are read"`
 	Auth       Auth             `key:"auth,required" doc:"credentials: a service account with domain-wide delegation, by its key or without one, or a client to which an administrator grants access"`
@@ -110,6 +113,9 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 		if err := checkBaseURL(b[1]); err != nil {
 			bad(b[0], b[1], err.Error())
 		}
+	}
+	if u, err := url.Parse(c.MetadataBaseURL); err != nil || c.MetadataBaseURL != "" && (u.Host == "" || u.Path != "" || u.User != nil) {
+		bad("metadata_base_url", c.MetadataBaseURL, "http:// and a host")
 	}
 	errs = append(errs, c.Auth.validate(c.Customer)...)
 	return slices.Concat(errs, c.Activities.validate(), c.Files.validate(), c.Actions.validate())
@@ -196,6 +202,7 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 
 // init prepares what the parts keep.
 func (s *session) init() {
+	s.directory.init()
 	s.activity.init()
 	s.files.init()
 	s.gov.init()

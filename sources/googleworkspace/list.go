@@ -45,10 +45,11 @@ const (
 // cursor is a place in a scan of the directory.
 type cursor struct {
 	Version int    `json:"v"`
-	At      string `json:"at,omitzero"`    // token of the page; "" the first
-	Done    string `json:"done,omitzero"`  // id of the last element of that page that is done; "" none
-	Phase   string `json:"phase,omitzero"` // which of a lane's listings; "" the first
-	Began   int64  `json:"began,omitzero"` // ms; when the chain of pages began
+	At      string `json:"at,omitzero"`      // token of the page; "" the first
+	Done    string `json:"done,omitzero"`    // id of the last element of that page that is done; "" none
+	Phase   string `json:"phase,omitzero"`   // which of a lane's listings; "" the first
+	Began   int64  `json:"began,omitzero"`   // ms; when the chain of pages began
+	Strange int    `json:"strange,omitzero"` // listings of lanes: elements that are none
 }
 
 func parseCursor(c sources.Cursor) (cursor, error) {
@@ -57,7 +58,7 @@ func parseCursor(c sources.Cursor) (cursor, error) {
 	}
 	var out cursor
 	err := json.Unmarshal([]byte(c), &out, json.RejectUnknownMembers(true))
-	if err != nil || out.Version != cursorVersion || !goodToken(out.At) || out.Began < 0 {
+	if err != nil || out.Version != cursorVersion || !goodToken(out.At) || out.Began < 0 || out.Strange < 0 {
 		return cursor{}, fault.New(fault.Expired, "cursor %.40q is not of version %d", c, cursorVersion)
 	}
 	return out, nil

@@ -61,28 +61,31 @@ const onlyOwnFiles = "access that an administrator granted in a browser does not
 
 // acting returns the credentials of a subject.
 func (s *session) acting(subject string, scopes []string) httpx.Authorizer {
-	a := &acting{subject: subject, scopes: scopes, admin: strings.EqualFold(subject, s.cfg.Auth.Subject)}
 	switch {
 	case s.delegation != nil:
-		a.tokens = s.delegation.For(subject, scopes...)
-		a.account, a.clientID = s.delegation.Account()
-	case a.admin:
-		a.tokens = s.granted
-		a.granted = true
-	default:
-		return refusing{fault.New(fault.Forbidden, "%s", onlyOwnFiles)}
+		return s.delegated(subject, scopes...)
+	case subject == "":
+		return s.granted
 	}
-	return a
+	return refusing{fault.New(fault.Forbidden, "%s", onlyOwnFiles)}
+}
+
+// delegated returns the tokens of the service account as a subject.
+func (s *session) delegated(subject string, scopes ...string) *acting {
+	return &acting{
+		tokens: s.delegation.For(subject, scopes...), delegation: s.delegation,
+		subject: subject, scopes: scopes, admin: strings.EqualFold(subject, s.cfg.Auth.Subject),
+	}
 }
 
 // acting are the tokens of a subject for some scopes. A refusal of the token
 // endpoint says what to do.
 type acting struct {
-	tokens            *auth.Tokens
-	subject           string
-	scopes            []string
-	admin, granted    bool
-	account, clientID string // of the service account
+	tokens     *auth.Tokens
+	delegation *auth.Delegation
+	subject    string
+	scopes     []string
+	admin      bool
 }
 
 // Authorize implements httpx.Authorizer.
@@ -100,7 +103,7 @@ func (a *acting) Refused(ctx context.Context, r *http.Request, answer *httpx.Res
 // status varies. What concerns one subject is no failure of the credentials.
 func (a *acting) explain(err error) error {
 	code, description := auth.RefusalOf(err)
-	if code == "" || a.granted {
+	if code == "" {
 		return err
 	}
 	class, advice := fault.Auth, ""
@@ -131,9 +134,9 @@ func (a *acting) explain(err error) error {
 
 // delegationAdvice says where to authorize scopes.
 func (a *acting) delegationAdvice() string {
-	who := a.account
-	if a.clientID != "" {
-		who = "client id " + a.clientID
+	who, client := a.delegation.Account()
+	if client != "" {
+		who = "client id " + client
 	}
 	return "; authorize " + who + " for the scopes " + strings.Join(a.scopes, ",") +
 		" in the Admin console: Security > Access and data control > API controls > Domain-wide delegation (it takes minutes, up to a day)"

@@ -109,7 +109,7 @@ var privilegeActions = []sources.ActionInfo{
 	{
 		Action: sources.RemovePrivilege, Doc: "takes an admin role away that the user holds directly; of a super administrator, the super administrator flag", Targets: []sources.ActionTarget{onAccount}, Delay: directoryDelay,
 		Params: []sources.ActionParam{
-			{Name: "role", Doc: "privileges.role_id", Required: true, Pattern: numberForm + `|` + superAdminRole},
+			{Name: "role", Doc: "privileges.role_id", Required: true, Pattern: numberForm + `|` + superAdmin},
 			{Name: "scope", Doc: "privileges.scope: only there; without, wherever it is held", Pattern: atCustomer + `|` + atUnit + unitForm},
 		},
 		Scopes: []string{"the scope " + scopeRolesWrite + " (domain-wide delegation)", "of super administrators also: the scope " + scopeUsersWrite, "an admin subject who is a super administrator", readTarget},

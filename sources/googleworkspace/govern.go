@@ -30,12 +30,12 @@ func (s *session) Plan(ctx context.Context, r sources.ActionRequest) (*sources.P
 	if err := info.Check(&r); err != nil {
 		return nil, err
 	}
-	switch r.Kind {
-	case sources.TargetFile:
+	switch {
+	case r.Kind == sources.TargetFile:
 		return s.planFile(ctx, r)
-	case sources.TargetCredential:
+	case r.Kind == sources.TargetCredential:
 		return s.planGrant(ctx, r)
-	case sources.TargetAccount:
+	case r.Kind == sources.TargetAccount:
 		return s.planAccount(ctx, r)
 	}
 	return nil, fault.New(fault.BadData, "google_workspace: %s takes no %s", r.Action, r.Kind)

@@ -8,6 +8,11 @@ import (
 	"strings"
 )
 
+func is(o object, member string) bool {
+	on, _ := o[member].(bool)
+	return on
+}
+
 func sortedValues(m map[string]object) (out []object) {
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, m[k])
@@ -31,7 +36,7 @@ func (f *forge) people(mux *http.ServeMux) {
 		out := slices.DeleteFunc(sortedValues(f.users), func(u object) bool {
 			prefix, byEmail := strings.CutPrefix(strings.TrimSuffix(q, "*"), "email:")
 			aliases, _ := u["aliases"].([]string)
-			return q == "isAdmin=true" && u["isAdmin"] != true || q == "isSuspended=false" && u["suspended"] == true ||
+			return q == "isAdmin=true" && !is(u, "isAdmin") || q == "isSuspended=false" && is(u, "suspended") ||
 				byEmail && !slices.ContainsFunc(append(slices.Clone(aliases), u["primaryEmail"].(string)), func(a string) bool { return strings.HasPrefix(a, prefix) })
 		})
 		f.list(w, r, "admin#directory#users", "users", out)
@@ -48,7 +53,8 @@ func (f *forge) people(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+pathUser, with(func(w http.ResponseWriter, _ *http.Request, u object) { reply(w, 200, u) }))
 	mux.HandleFunc("PUT "+pathUser, with(func(w http.ResponseWriter, r *http.Request, u object) {
 		in := body(r)
-		if in["suspended"] == false && u["suspensionReason"] == "ABUSE" {
+		_, held := in["suspended"]
+		if held && !is(in, "suspended") && u["suspensionReason"] == "ABUSE" {
 			refuse(w, 403, "adminCannotUnsuspend", "The admin cannot unsuspend the user")
 			return
 		}
@@ -57,10 +63,10 @@ func (f *forge) people(mux *http.ServeMux) {
 			delete(in, "password")
 		}
 		maps.Copy(u, in)
-		if in["suspended"] == true && u["suspensionReason"] == nil {
+		if is(in, "suspended") && u["suspensionReason"] == nil {
 			u["suspensionReason"] = byAdmin
 		}
-		if in["suspended"] == false {
+		if held && !is(in, "suspended") {
 			delete(u, "suspensionReason")
 		}
 		reply(w, 200, u)
@@ -115,7 +121,7 @@ func (f *forge) groupings(mux *http.ServeMux) {
 func (f *forge) assignments(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+pathRoles, func(w http.ResponseWriter, r *http.Request) {
 		f.list(w, r, "admin#directory#roles", "items", []object{
-			{"roleId": superRole, "roleName": superAdminRole, "isSystemRole": true, "isSuperAdminRole": true}, {"roleId": helpRole, "roleName": "Help desk"},
+			{"roleId": superRole, "roleName": superAdmin, "isSystemRole": true, "isSuperAdminRole": true}, {"roleId": helpRole, "roleName": "Help desk"},
 		})
 	})
 	mux.HandleFunc("GET "+pathAssignments, func(w http.ResponseWriter, r *http.Request) {
@@ -162,7 +168,7 @@ func (f *forge) granted(mux *http.ServeMux) {
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			id := r.PathValue("userKey")
-			if f.users[id]["suspended"] == true {
+			if is(f.users[id], "suspended") {
 				refuse(w, 401, "authError", "Invalid Credentials")
 				return
 			}

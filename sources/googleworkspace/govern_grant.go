@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"weir/internal/fault"
-	"weir/schemas"
 	"weir/sources"
 	"weir/sources/httpx"
 )
@@ -41,9 +40,9 @@ func (g *govGrant) code() string { return strconv.FormatInt(g.Code, 10) }
 // id is the grant's app_grants.grant_id.
 func (g *govGrant) id(user string) string {
 	if g.password() {
-		return schemas.HashID(user, "asp:"+g.code())
+		return grantID(user, passwordPrefix+g.code())
 	}
-	return schemas.HashID(user, g.Client)
+	return grantID(user, g.Client)
 }
 
 func grantOp(name string) *op {

@@ -144,8 +144,8 @@ func TestSubjects(t *testing.T) {
 	}, subject(ana))
 	require.True(t, subject(ben).Privileged)
 	require.Equal(t, []string{helpRole, "Help desk"}, subject(ben).Roles)
-	require.Equal(t, []string{superRole, superAdminRole, "super_admin"}, subject(root1).Roles)
-	require.Equal(t, []string{superAdminRole, "super_admin"}, subject(root2).Roles, "by the flag alone")
+	require.Equal(t, []string{superRole, superAdmin, "super_admin"}, subject(root1).Roles)
+	require.Equal(t, []string{superAdmin, "super_admin"}, subject(root2).Roles, "by the flag alone")
 	require.True(t, subject(weir).Self)
 	require.False(t, subject(root1).Self)
 	f.change(func() {
@@ -207,7 +207,7 @@ func TestAccountActions(t *testing.T) {
 		"all grants":        {r: onUser(sources.RevokeGrant, ana), wrote: `DELETE /users/101/tokens/77-def.apps.googleusercontent.com `},
 		"a role everywhere": {r: onUser(sources.RemovePrivilege, ben, "role", helpRole), wrote: `DELETE /customer/C03az79cb/roleassignments/3 `, back: `POST /customer/C03az79cb/roleassignments {"roleId":"13801188331880450","assignedTo":"102","scopeType":"CUSTOMER"}`},
 		"a role somewhere":  {r: onUser(sources.RemovePrivilege, ben, "role", helpRole, "scope", "orgunit:03ph8a2z1xyz"), wrote: `DELETE /customer/C03az79cb/roleassignments/3 `, back: `POST /customer/C03az79cb/roleassignments {"roleId":"13801188331880450","assignedTo":"102","scopeType":"ORG_UNIT","orgUnitId":"03ph8a2z1xyz"}`},
-		"super admin":       {r: onUser(sources.RemovePrivilege, root2, "role", superAdminRole), wrote: `POST /users/106/makeAdmin {"status":false}`, back: `POST /users/106/makeAdmin {"status":true}`},
+		"super admin":       {r: onUser(sources.RemovePrivilege, root2, "role", superAdmin), wrote: `POST /users/106/makeAdmin {"status":false}`, back: `POST /users/106/makeAdmin {"status":true}`},
 		"super admin by id": {r: onUser(sources.RemovePrivilege, root1, "role", superRole, "scope", "customer"), wrote: `POST /users/105/makeAdmin {"status":false}`, back: `POST /users/105/makeAdmin {"status":true}`},
 	} {
 		t.Run(name, func(t *testing.T) {

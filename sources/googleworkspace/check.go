@@ -175,6 +175,9 @@ func (s *session) Probe(ctx context.Context, capability string) error {
 	case "privileges":
 		l = one(s.assignments(url.Values{}))
 	case "privileges/super_admins":
+		if err := s.Probe(ctx, "privileges"); err != nil {
+			return err
+		}
 		l = one(s.superAdmins())
 	case "apps":
 		return s.probeApps(ctx)

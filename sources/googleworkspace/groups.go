@@ -88,11 +88,15 @@ func (s *session) readGroups(ctx context.Context, l sources.Lane, c sources.Curs
 	}
 	return func(yield func(*sources.Page, error) bool) {
 		inside, err := s.domains(ctx)
+		var who *people
+		if err == nil {
+			who, err = s.people(ctx)
+		}
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		s.list(ctx, c, addMember(group, inside), listing{
+		s.list(ctx, c, addMember(group, who, inside), listing{
 			client: s.admin(scopeGroups), path: httpx.P(pathMembers, group), query: url.Values{"maxResults": {"200"}},
 			kind: "admin#directory#members", member: "members",
 		})(yield)
@@ -113,7 +117,7 @@ func addGroup(_ context.Context, w *walk, raw []byte) (reason string, err error)
 	return "", nil
 }
 
-func addMember(group string, inside domains) mapElement {
+func addMember(group string, who *people, inside domains) mapElement {
 	return func(_ context.Context, w *walk, raw []byte) (reason string, err error) {
 		var m wireMember
 		if err := decode(raw, &m); err != nil {
@@ -123,7 +127,7 @@ func addMember(group string, inside domains) mapElement {
 			return "the member has no id", nil
 		}
 		row := schemas.GroupMember{GroupID: group}
-		mapMember(&row, &m, inside)
+		mapMember(&row, &m, who, inside)
 		w.page.Rows.GroupMembers = append(w.page.Rows.GroupMembers, row)
 		return "", nil
 	}

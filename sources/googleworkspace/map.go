@@ -76,12 +76,14 @@ func mapGroup(g *schemas.Group, w *wireGroup) {
 	g.GroupID, g.Name, g.Email, g.Description, g.Kind = string(w.ID), string(w.Name), lower(w.Email), string(w.Description), "google_group"
 }
 
-// mapMember maps a member; inside are the customer's domains.
-func mapMember(m *schemas.GroupMember, w *wireMember, inside domains) {
+// mapMember maps a member; who are the customer's accounts, inside its domains.
+func mapMember(m *schemas.GroupMember, w *wireMember, who *people, inside domains) {
 	m.MemberID, m.Role = string(w.ID), lower(w.Role)
 	switch outside := inside.external(string(w.Email)); {
 	case w.Type == "GROUP", w.Type == "CUSTOMER": // all of the customer's accounts, by the customer's id
 		m.MemberKind = "group"
+	case who.ids[m.MemberID]: // guests too, whose addresses may be another's
+		m.MemberKind = "account"
 	case strings.HasSuffix(lower(w.Email), serviceDomain):
 		m.MemberKind = "service"
 	case w.Type == "EXTERNAL", outside.Known && outside.Value:

@@ -14,7 +14,6 @@ const scopePrefix = "https://www.googleapis.com/auth/"
 // Scopes, by what needs them (section 3.5 of the sheet).
 const (
 	scopeUsers      = scopePrefix + "admin.directory.user.readonly"
-	scopeOrgUnits   = scopePrefix + "admin.directory.orgunit.readonly"
 	scopeDomains    = scopePrefix + "admin.directory.domain.readonly"
 	scopeCustomer   = scopePrefix + "admin.directory.customer.readonly"
 	scopeGroups     = scopePrefix + "admin.directory.group.readonly"
@@ -34,7 +33,7 @@ const (
 // consentScopes are those that an administrator is asked for; manageScopes are
 // for actions.
 var (
-	consentScopes = []string{scopeUsers, scopeOrgUnits, scopeDomains, scopeCustomer, scopeGroups, scopeRoles, scopeSecurity, scopeReports, scopeDriveRead}
+	consentScopes = []string{scopeUsers, scopeDomains, scopeCustomer, scopeGroups, scopeRoles, scopeSecurity, scopeReports, scopeDriveRead}
 	manageScopes  = []string{scopeUsersWrite, scopeMembers, scopeRolesWrite, scopeTransfer}
 )
 

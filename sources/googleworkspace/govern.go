@@ -89,6 +89,9 @@ func (s *session) Undo(ctx context.Context, e sources.Effect) (*sources.Plan, er
 		return nil, err
 	}
 	p := &sources.Plan{Target: h.subject, Limits: h.limits}
+	if r.Action != sources.UnsuspendUser {
+		p.Target.LastAdmin = false // whatever is given back takes no administrator away
+	}
 	var b before
 	for _, done := range slices.Backward(e.Steps) {
 		a, o, err := decodeStep(done.Step)

@@ -162,6 +162,9 @@ func TestSubjects(t *testing.T) {
 		require.False(t, subject(root2).LastAdmin, "root1 can sign in")
 		f.change(func() { f.users[root2][column] = false })
 	}
+	f.change(func() { f.users[root1]["suspended"], f.users[root2]["suspended"] = true, true })
+	require.True(t, subject(root1).LastAdmin)
+	require.False(t, plan(t, s, onUser(sources.UnsuspendUser, root1)).Target.LastAdmin, "it gets one more")
 	f.change(func() { f.users[ana]["id"] = ben })
 	_, err := s.Plan(t.Context(), onUser(sources.SuspendUser, ana))
 	require.Equal(t, fault.BadData, fault.Of(err), "another was returned: %v", err)

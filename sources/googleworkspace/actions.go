@@ -31,7 +31,7 @@ func (g *governing) init() {}
 const (
 	numberForm = `[0-9]{1,32}` // of users, of roles, of role assignments
 	groupForm  = `[A-Za-z0-9]{8,64}`
-	grantForm  = `[A-Za-z0-9_.:@-]{1,256}`
+	grantForm  = `[0-9a-f]{32}`
 	unitForm   = `(id:)?[A-Za-z0-9_-]{4,64}`
 )
 
@@ -52,9 +52,12 @@ var (
 	limitTokens   = "Access tokens already issued may be valid to their end, about an hour."
 )
 
+// howScopes says where a scope is granted.
+const howScopes = ", authorized for the service account's client id (domain-wide delegation); or, with client_id, asked for with auth.manage"
+
 // granting words how to allow an action.
 func granting(scope, privilege string) []string {
-	return []string{"the scope " + scope + " (domain-wide delegation)", "for the admin subject, the privilege " + privilege, readTarget}
+	return []string{"the scope " + scope + howScopes, "for the admin subject, the privilege " + privilege, readTarget}
 }
 
 // accountActions are what can be done to people's accounts. Deleting them, and
@@ -91,7 +94,7 @@ var accountActions = []sources.ActionInfo{
 		Action: sources.RemoveMember, Doc: "removes a user from a group; undone, with the role held there", Targets: []sources.ActionTarget{onAccount}, Delay: directoryDelay,
 		Params: []sources.ActionParam{{Name: "group", Doc: "groups.group_id", Required: true, Pattern: groupForm}},
 		Scopes: granting(scopeMembers, "Groups"),
-		Limits: []string{"Members of dynamic groups follow from a rule: Google refuses to remove them.", "Who is in the group through another group stays in it.", "A directory synchronization may add the user again."},
+		Limits: []string{"Members of dynamic groups follow from a rule: Google refuses to remove them.", "Who is in the group through another group stays in it. Members from outside are no accounts, and are not removed.", "A directory synchronization may add the user again."},
 	},
 	{
 		Action: sources.RevokeGrant, Doc: "revokes what a user has granted to an app, or an app password; or, of an account, all of both", First: true, Delay: directoryDelay,
@@ -111,10 +114,10 @@ var privilegeActions = []sources.ActionInfo{
 	{
 		Action: sources.RemovePrivilege, Doc: "takes an admin role away that the user holds directly; of a super administrator, the super administrator flag", Targets: []sources.ActionTarget{onAccount}, Delay: directoryDelay,
 		Params: []sources.ActionParam{
-			{Name: "role", Doc: "privileges.role_id", Required: true, Pattern: numberForm + `|` + superAdminRole},
+			{Name: "role", Doc: "privileges.role_id", Required: true, Pattern: numberForm + `|` + superAdmin},
 			{Name: "scope", Doc: "privileges.scope: only there; without, wherever it is held", Pattern: atCustomer + `|` + atUnit + unitForm},
 		},
-		Scopes: []string{"the scope " + scopeRolesWrite + " (domain-wide delegation)", "of super administrators also: the scope " + scopeUsersWrite, "an admin subject who is a super administrator", readTarget},
+		Scopes: []string{"the scope " + scopeRolesWrite + howScopes, "of super administrators also: the scope " + scopeUsersWrite, "an admin subject who is a super administrator", readTarget},
 		Limits: []string{"A role that is held through a group stays: use remove_member.", "Roles of service accounts are not taken away."},
 	},
 }

@@ -30,12 +30,12 @@ func (s *session) Plan(ctx context.Context, r sources.ActionRequest) (*sources.P
 	if err := info.Check(&r); err != nil {
 		return nil, err
 	}
-	switch r.Kind {
-	case sources.TargetFile:
+	switch {
+	case r.Kind == sources.TargetFile:
 		return s.planFile(ctx, r)
-	case sources.TargetCredential:
+	case r.Kind == sources.TargetCredential:
 		return s.planGrant(ctx, r)
-	case sources.TargetAccount:
+	case r.Kind == sources.TargetAccount:
 		return s.planAccount(ctx, r)
 	}
 	return nil, fault.New(fault.BadData, "google_workspace: %s takes no %s", r.Action, r.Kind)
@@ -89,6 +89,9 @@ func (s *session) Undo(ctx context.Context, e sources.Effect) (*sources.Plan, er
 		return nil, err
 	}
 	p := &sources.Plan{Target: h.subject, Limits: h.limits}
+	if r.Action != sources.UnsuspendUser {
+		p.Target.LastAdmin = false // whatever is given back takes no administrator away
+	}
 	var b before
 	for _, done := range slices.Backward(e.Steps) {
 		a, o, err := decodeStep(done.Step)

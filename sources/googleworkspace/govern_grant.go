@@ -40,9 +40,9 @@ func (g *govGrant) code() string { return strconv.FormatInt(g.Code, 10) }
 // id is the grant's app_grants.grant_id.
 func (g *govGrant) id(user string) string {
 	if g.password() {
-		return passwordGrantID(user, g.code())
+		return grantID(user, passwordPrefix+g.code())
 	}
-	return tokenGrantID(user, g.Client)
+	return grantID(user, g.Client)
 }
 
 func grantOp(name string) *op {

@@ -11,9 +11,6 @@ import (
 	"weir/sources/httpx"
 )
 
-// superAdminRole is the name of the vendor's role of super administrators.
-const superAdminRole = "_SEED_ADMIN_ROLE"
-
 // govUser is a user as actions read it.
 type govUser struct {
 	ID               string   `json:"id"`
@@ -84,7 +81,8 @@ type holder struct {
 	user    govUser
 	subject sources.Subject
 	roles   []govAssignment // also through groups
-	names   map[string]govRole
+	names   map[string]role
+	unread  error // why roles could not be read
 	limits  []string
 }
 
@@ -140,7 +138,7 @@ func (s *session) holderOf(ctx context.Context, u *govUser) (*holder, error) {
 		return nil, err
 	}
 	if u.IsAdmin {
-		h.subject.Roles = append(h.subject.Roles, superAdminRole, "super_admin")
+		h.subject.Roles = append(h.subject.Roles, superAdmin, "super_admin")
 		last, err := s.lastAdmin(ctx, u.ID)
 		if err != nil {
 			return nil, err
@@ -189,24 +187,23 @@ func (s *session) groupsInto(ctx context.Context, h *holder) error {
 // rolesInto reads the roles that an account holds, also through groups. Where
 // they may not be read, the user's own flags tell who is an administrator.
 func (s *session) rolesInto(ctx context.Context, h *holder) error {
-	roles, err := s.assignments(ctx, url.Values{"userKey": {h.user.ID}, "includeIndirectRoleAssignments": {"true"}})
+	roles, err := govList[govAssignment](ctx, s, s.assignments(url.Values{"userKey": {h.user.ID}, "includeIndirectRoleAssignments": {"true"}}))
 	if err == nil && len(roles) > 0 {
 		h.roles, h.subject.Privileged = roles, true
-		h.names, err = s.govRoles(ctx)
+		h.names, err = s.roles(ctx)
 	}
 	switch {
 	case fault.Of(err) == fault.Forbidden && err != nil && !h.subject.Privileged:
-		h.subject.Privileged = true
+		h.subject.Privileged, h.unread = true, naming(err, scopeRoles)
 		h.limits = []string{"Which admin roles the account holds could not be read: it takes the scope " + scopeRoles + ", and a subject who may read admin roles."}
 		return nil
 	case err != nil:
 		return naming(err, scopeRoles)
 	}
 	for _, r := range roles {
-		role := h.names[r.Role]
 		h.subject.Roles = append(h.subject.Roles, r.Role)
-		if role.Name != "" {
-			h.subject.Roles = append(h.subject.Roles, role.Name)
+		if name := h.names[r.Role].name; name != "" {
+			h.subject.Roles = append(h.subject.Roles, name)
 		}
 	}
 	return nil

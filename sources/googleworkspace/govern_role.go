@@ -28,13 +28,6 @@ const (
 	opAdmin    = "make_admin"
 )
 
-// govRole is an admin role.
-type govRole struct {
-	ID    string `json:"roleId"`
-	Name  string `json:"roleName"`
-	Super bool   `json:"isSuperAdminRole"`
-}
-
 // govAssignment is a role that somebody holds: the body by which it is given
 // again.
 type govAssignment struct {
@@ -96,18 +89,9 @@ func isSuper(want bool) func(context.Context, *session, *args) (sources.Outcome,
 	}
 }
 
-// assignments lists assignments of roles.
-func (s *session) assignments(ctx context.Context, query url.Values) ([]govAssignment, error) {
-	query.Set("maxResults", "200")
-	return govList[govAssignment](ctx, s, listing{
-		client: s.admin(scopeRoles), path: httpx.P(pathAssignments, s.cfg.Customer), query: query,
-		kind: "admin#directory#roleAssignments", member: "items",
-	})
-}
-
 // held are the assignments there are now in a step's place.
 func (s *session) held(ctx context.Context, a *args) ([]govAssignment, error) {
-	all, err := s.assignments(ctx, url.Values{"userKey": {a.User}})
+	all, err := govList[govAssignment](ctx, s, s.assignments(url.Values{"userKey": {a.User}}))
 	return slices.DeleteFunc(all, func(r govAssignment) bool { return !r.same(a.Role) }), naming(err, scopeRoles)
 }
 
@@ -141,34 +125,24 @@ func (s *session) customerID(ctx context.Context) (string, error) {
 	return cmp.Or(id, s.cfg.Customer), err
 }
 
-// govRoles reads the organization's roles, by id.
-func (s *session) govRoles(ctx context.Context) (map[string]govRole, error) {
-	all, err := govList[govRole](ctx, s, listing{
-		client: s.admin(scopeRoles), path: httpx.P(pathRoles, s.cfg.Customer), query: url.Values{"maxResults": {"100"}},
-		kind: "admin#directory#roles", member: "items",
-	})
-	out := make(map[string]govRole, len(all))
-	for _, r := range all {
-		out[r.ID] = r
-	}
-	return out, err
-}
-
 // planUnassign plans the end of a role that a user holds directly. The role of
 // super administrators is a flag of the user's, whether or not it shows as an
 // assignment, too.
 func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, role, scope string) error {
+	if h.unread != nil {
+		return h.unread
+	}
 	var b before
 	through := ""
 	u := &h.user
 	names := h.names
 	if names == nil {
 		var err error
-		if names, err = s.govRoles(ctx); err != nil {
+		if names, err = s.roles(ctx); err != nil {
 			return naming(err, scopeRoles)
 		}
 	}
-	if super := role == superAdminRole || names[role].Super; super && u.IsAdmin && (scope == "" || scope == atCustomer) {
+	if (role == superAdmin || names[role].super) && u.IsAdmin && (scope == "" || scope == atCustomer) && !h.onlyThrough(role) {
 		b.Super = true
 		p.Diff = append(p.Diff, sources.Change{What: "role of " + h.subject.Name + " at " + atCustomer, Before: "super administrator", After: "none"})
 		p.Steps = append(p.Steps, step(opNoAdmin, args{Op: opNoAdmin, User: u.ID}))
@@ -190,7 +164,7 @@ func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, 
 		kept := *r
 		b.Roles = append(b.Roles, kept)
 		what := strings.TrimSpace(r.scope() + " " + r.Condition)
-		p.Diff = append(p.Diff, sources.Change{What: "role of " + h.subject.Name + " at " + govCut(what, 1000), Before: cmp.Or(names[role].Name, role), After: "none"})
+		p.Diff = append(p.Diff, sources.Change{What: "role of " + h.subject.Name + " at " + govCut(what, 1000), Before: cmp.Or(names[role].name, role), After: "none"})
 		p.Steps = append(p.Steps, step(opUnassign+":"+r.ID, args{Op: opUnassign, User: u.ID, Role: &kept}))
 	}
 	if len(p.Steps) == 0 && through != "" {
@@ -203,6 +177,20 @@ func (s *session) planUnassign(ctx context.Context, p *sources.Plan, h *holder, 
 	slices.SortFunc(b.Roles, func(a, b govAssignment) int { return strings.Compare(a.ID, b.ID) })
 	p.Before = encode(b)
 	return nil
+}
+
+// onlyThrough tells whether an account holds a role through a group alone.
+func (h *holder) onlyThrough(role string) bool {
+	through := false
+	for i := range h.roles {
+		if r := &h.roles[i]; r.Role == role {
+			if r.AssignedTo == h.user.ID {
+				return false
+			}
+			through = true
+		}
+	}
+	return through
 }
 
 // govSorted puts steps and diff in an order of their own.

@@ -202,6 +202,7 @@ func (s *session) planAccount(ctx context.Context, r sources.ActionRequest) (*so
 		change = sources.Change{What: "sign-in of " + name, Before: suspended(u.Suspended), After: suspended(true)}
 	case sources.UnsuspendUser:
 		a.Op, b.Suspended = opUnsuspend, &u.Suspended
+		p.Target.LastAdmin = false // it gets one more
 		change = sources.Change{What: "sign-in of " + name, Before: suspended(u.Suspended), After: suspended(false)}
 	case sources.ExpirePassword:
 		a.Op, a.Was, b.MustReset = opExpire, u.LastLogin, &u.MustReset

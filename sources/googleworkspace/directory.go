@@ -148,8 +148,8 @@ type people struct {
 }
 
 // people returns who has which address, which it asks for again after a while:
-// an account or group that is new may be missing. Without the scope for one of
-// them, nobody is known.
+// an account or group that is new may be missing. Without the scope for
+// accounts, nobody is known; without that for groups, groups is nil.
 func (s *session) people(ctx context.Context) (*people, error) {
 	return s.directory.people.get(ctx, s.env.Clock.Now, func() (*people, error) {
 		p := &people{accounts: map[string]string{}, ids: map[string]bool{}}

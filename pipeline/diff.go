@@ -371,7 +371,9 @@ func (p *pageRows) row(k keyHash, text string, i int, b *Baseline) {
 		p.news = append(p.news, int32(i))
 	default:
 		d.Change = changeSnapshot
-		p.rest = append(p.rest, int32(i))
+		if !again { // else every sink has it of this round
+			p.rest = append(p.rest, int32(i))
+		}
 		if owed == 0 && (b.Whole != now.Whole || b.Layout != now.Layout) {
 			next.Whole, next.Layout, next.Columns = now.Whole, now.Layout, v.columns
 		}

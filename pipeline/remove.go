@@ -82,7 +82,11 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, count
 	var held int64
 	again := map[int64]bool{}
 	for _, t := range s.tables {
-		e, err := s.judgeTable(ctx, t, read, may, now)
+		here := may
+		if counts.Passed > 0 && slices.Contains(r.Stream.Info.Shared, t.table.Name) {
+			here.allowed = false
+		}
+		e, err := s.judgeTable(ctx, t, read, here, now)
 		if err != nil {
 			return err
 		}

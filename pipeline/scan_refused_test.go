@@ -96,3 +96,34 @@ func TestFailingLanePassedOver(t *testing.T) {
 	s.round(stream)
 	require.Equal(t, w.all(), s.sinks["one"].fold())
 }
+
+// While a lane is refused, rows that several lanes may show stand, though the
+// others of the stream do not.
+func TestRefusedLaneMayShowIt(t *testing.T) {
+	t.Parallel()
+	for _, shared := range [][]string{nil, {"accounts"}} {
+		w := newWorld()
+		people(w, "a", 3)
+		people(w, "b", 3)
+		stream := w.stream(sources.StreamInfo{Disjoint: true, Shared: shared})
+		s := newScanSite(t, "one")
+		s.round(stream)
+		w.fault = func(what, lane, _ string) error {
+			if what == "read" && lane == "b" {
+				return fault.New(fault.Forbidden, "b is refused")
+			}
+			return nil
+		}
+		w.del("a", "a-001") // b may show it
+		for range 3 {
+			_, err := s.once(stream)
+			require.Error(t, err)
+		}
+		_, stands := s.sinks["one"].fold()["a-001"]
+		require.Equal(t, shared != nil, stands)
+		w.fault = nil
+		s.round(stream)
+		s.round(stream)
+		require.NotContains(t, s.sinks["one"].fold(), "a-001")
+	}
+}

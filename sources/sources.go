@@ -150,6 +150,7 @@ type StreamInfo struct {
 	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete
 	Keyset    bool          // the listing cannot skip a row that exists, so one complete round without a key proves it gone; else two are needed
 	Disjoint  bool          // a key is always shown by the same lane, so that a lane that is refused hides no row of another
+	Shared    []string      // tables of a Disjoint stream for which that is not so: several lanes show the same key
 	Mapping   int           // version of the mapping: rows that differ under another version are "remapped", not "updated"
 }
 

@@ -16,18 +16,25 @@ import (
 const laneGrants = "user/"
 
 // appLanes lists the users whose tokens can be seen: of those that are suspended
-// the vendor shows none.
+// the vendor shows none. Where tokens may not be read at all, that is said once,
+// and not by each user's lane.
 func (s *session) appLanes(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
-	return s.lanesOf(ctx, c, s.users("users(id,suspended)"), nil, func(raw []byte) (string, bool) {
-		var u wireUser
-		switch {
-		case decode(raw, &u) != nil || u.ID == "":
-			return "", false
-		case u.Suspended.on:
-			return "", true
+	return func(yield func(*sources.LanePage, error) bool) {
+		if err := s.probeApps(ctx); denied(err) {
+			yield(nil, err)
+			return
 		}
-		return laneGrants + string(u.ID), true
-	})
+		s.lanesOf(ctx, c, s.users("users(id,suspended)"), nil, func(raw []byte) (string, bool) {
+			var u wireUser
+			switch {
+			case decode(raw, &u) != nil || u.ID == "":
+				return "", false
+			case u.Suspended.on:
+				return "", true
+			}
+			return laneGrants + string(u.ID), true
+		})(yield)
+	}
 }
 
 // readApps reads what one user allowed apps, and the user's app passwords: one

@@ -40,7 +40,7 @@ var (
 	}
 	infoApps = sources.StreamInfo{
 		Name: "apps", Shape: sources.Scan, Tables: []string{tableApps, tableAppGrants},
-		Every: 6 * time.Hour, Mapping: 1,
+		Every: 6 * time.Hour, Disjoint: true, Shared: []string{tableApps}, Mapping: 1,
 		Doc: "what users allowed apps, the apps, and app passwords",
 	}
 

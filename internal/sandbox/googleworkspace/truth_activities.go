@@ -148,7 +148,7 @@ func severityOf(e *org.ReportEvent, p params) int32 {
 // address, or a name, that is the id.
 func targets(a *schemas.Activity, name string, e *org.ReportEvent, p params) {
 	add := func(kind, id, called string) {
-		if id == "" && called == "" {
+		if id == "" && called == "" || slices.Contains(a.TargetIDs, firstOf(id, called)) { // one entry an object
 			return
 		}
 		a.TargetIDs, a.TargetNames, a.TargetKinds = append(a.TargetIDs, firstOf(id, called)), append(a.TargetNames, called), append(a.TargetKinds, kind)

@@ -131,7 +131,7 @@ func TestHostileIDs(t *testing.T) {
 
 // Who is done to is known by all names; the last administrator and the agent
 // itself are told.
-func TestSubjects(t *testing.T) {
+func TestActionSubjects(t *testing.T) {
 	t.Parallel()
 	f := newForge(t)
 	f.page = 1

@@ -148,7 +148,7 @@ func severityOf(e *org.ReportEvent, p params) int32 {
 // address, or a name, that is the id.
 func targets(a *schemas.Activity, name string, e *org.ReportEvent, p params) {
 	add := func(kind, id, called string) {
-		if id == "" && called == "" {
+		if id == "" && called == "" || slices.Contains(a.TargetIDs, firstOf(id, called)) { // one entry an object
 			return
 		}
 		a.TargetIDs, a.TargetNames, a.TargetKinds = append(a.TargetIDs, firstOf(id, called)), append(a.TargetNames, called), append(a.TargetKinds, kind)
@@ -164,7 +164,7 @@ func targets(a *schemas.Activity, name string, e *org.ReportEvent, p params) {
 		add(firstOf(kind, "file"), p.text("doc_id"), p.text("doc_title"))
 	}
 	mail("account", "USER_EMAIL", "affected_email_address", "target_user")
-	mail("group", "GROUP_EMAIL")
+	mail("group", "GROUP_EMAIL", "group_email")
 	add("role", p.text("ROLE_ID"), p.text("ROLE_NAME"))
 	if p.has("OAUTH2_APP_ID", "OAUTH2_APP_NAME") {
 		add("app", p.text("OAUTH2_APP_ID"), p.text("OAUTH2_APP_NAME"))
@@ -194,7 +194,7 @@ func changes(a *schemas.Activity, name string, e *org.ReportEvent, p params) {
 			add(firstOf(p.text("SETTING_NAME"), e.Name), p.text(k[0]), p.text(k[1]))
 		}
 	}
-	if p.has("old_visibility") {
+	if p.has("old_visibility") && p.text("old_visibility") != p.text("visibility") {
 		add("visibility", p.text("old_visibility"), p.text("visibility"))
 	}
 	if p.has("added_role", "removed_role") {

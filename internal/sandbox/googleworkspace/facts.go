@@ -34,6 +34,7 @@ type Facts struct {
 	// Reports (5.7).
 	NewestFirst                     bool
 	Retention                       time.Duration
+	Lag                             map[string]time.Duration // how late an application's log usually is, at most
 	GmailSpan                       time.Duration
 	NeedsGmailWindow                bool
 	UniqueQualifier, Events         string
@@ -83,6 +84,11 @@ func Default() Facts {
 		ClientID: "clientId", DisplayText: "displayText", Scopes: "scopes", CodeID: "codeId", AspCreated: "creationTime", AspLastUsed: "lastTimeUsed",
 		Never: "1970-01-01T00:00:00.000Z",
 
+		Lag: map[string]time.Duration{
+			"admin": 2 * time.Minute, "saml": 2 * time.Minute, "chat": 2 * time.Minute, "chrome": 2 * time.Minute, "mobile": 2 * time.Minute, "context_aware_access": 2 * time.Minute,
+			"access_evaluation": 2 * time.Minute, "login": 2 * time.Minute, "login changes": 40 * time.Minute, "calendar": 100 * time.Minute, "groups": 100 * time.Minute,
+			"token": 100 * time.Minute, "": 50 * time.Minute,
+		},
 		NewestFirst: true, Retention: 180 * day, GmailSpan: 30 * day, NeedsGmailWindow: true,
 		UniqueQualifier: "uniqueQualifier", Events: "events", Parameters: "parameters", ActorEmail: "email", Profile: "profileId", CallerType: "callerType",
 		IPAddress: "ipAddress", RegionCode: "regionCode", Unlicensed: map[string]bool{"access_transparency": true, "vault": true},

@@ -75,14 +75,10 @@ func (e *googleLife) signIn(x *Act, a *Account) {
 	switch d := e.r.IntN(60); {
 	case d < 4:
 		ev.Failed, ev.Reason, ev.MFA = true, "login_failure_invalid_password", false
-	case d < 5:
+	case d < 6:
 		ev.Failed, ev.Reason, ev.MFA = true, "login_failure_invalid_second_factor", false
-	case d < 7:
-		ev.Failed, ev.Reason, ev.Actor, ev.Text = true, "login_failure_account_not_found", Ref{Kind: AnonymousRef}, "nobody."+a.Login
-		e.record(GoogleWorkspace, &ev)
-		return
-	case d < 9: // the vendor asks for more, or sees something odd
-		ev.Risk = []string{"medium", "high"}[d-7]
+	case d < 8: // the vendor asks for more, or sees something odd
+		ev.Risk = []string{"medium", "high"}[d-6]
 		a.LastLogin = x.At
 	default:
 		a.LastLogin = x.At
@@ -115,7 +111,7 @@ func (e *googleLife) useToken(x *Act, a *Account) {
 func (s *State) TokenUsed(x *Act, g *Grant) {
 	in := s.Integrations[GoogleWorkspace][g.Integration]
 	g.LastUsed = x.At
-	s.Report(x, "token", []ReportEvent{{"auth", "activity", []Param{
+	s.Report(x, "token", []ReportEvent{{"activity", "activity", []Param{
 		{"client_id", in.Name}, {"app_name", in.Label}, {"client_type", "WEB"}, {"api_name", "drive"}, {"method_name", "drive.files.list"}, {"num_response_bytes", int64(1024 + g.N)},
 	}}}, grantRef(g), inst(in))
 }
@@ -221,8 +217,14 @@ func (e *googleLife) leaveEverywhere(x *Act, r Ref) {
 }
 
 // suspend suspends an account, and soon lets it in again, most times. Now and then
-// Google does it.
+// Google does it. What somebody suspended has given out cannot be listed: so that
+// all can tell what is true, it is somebody who has given nothing out.
 func (e *googleLife) suspend(x *Act, a *Account) {
+	for _, g := range e.Grants[GoogleWorkspace] {
+		if g.Gone.IsZero() && g.Account == a.N {
+			return
+		}
+	}
 	if e.r.IntN(5) == 0 {
 		e.SuspendGoogle(&Act{At: x.At, Actor: Ref{Kind: SystemRef}, Client: &Client{}}, a, SuspendedByGoogle)
 	} else {
@@ -293,6 +295,11 @@ func (e *googleLife) sync() {
 			e.welcome(a)
 		case a == nil || !here(a) || p.Left.IsZero() && a.Status != Deprovisioned:
 		case a.Status == Active || a.Status == Invited:
+			for _, g := range e.Grants[app] {
+				if g.Gone.IsZero() && g.Account == a.N {
+					e.RevokeGrant(app, &x, g)
+				}
+			}
 			e.SuspendGoogle(&x, a, SuspendedByAdmin)
 		case a.Status == Suspended && x.At.Sub(p.Left) > googleKeptLeft && p.Left.After(e.Since):
 			if a.N%4 == 3 {

@@ -46,6 +46,11 @@ func (e *googleLife) useOther(x *Act, a *Account) {
 		one("meet", "call", "call_ended", Param{"meeting_code", event}, Param{"duration_seconds", int64(n % 3600)}, Param{"is_external", n%9 == 0}, Param{"ip_address", x.Client.IP})
 	case d < 14:
 		one("chat", "user_action", "message_posted", Param{"room_id", event}, Param{"attachment_hash", nil}, Param{"timestamp_ms", x.At.UnixMilli()})
+		if d == 13 {
+			ev := x.event(Reported)
+			ev.Report = &Report{App: "chat", Failed: "Blocked by a rule", Events: []ReportEvent{{"user_action", "attachment_upload", []Param{{"room_id", event}}}}}
+			e.record(GoogleWorkspace, &ev)
+		}
 	case d < 16:
 		one("saml", "login", "login_success", Param{"application_name", "Wiki"}, Param{"initiated_by", "idp"}, Param{"orgunit_path", e.ResourceSets[GoogleWorkspace][a.OrgUnit].Name})
 	case d < 17:

@@ -75,6 +75,7 @@ const (
 type Report struct {
 	App    string
 	Events []ReportEvent
+	Failed string // why it did not succeed; "" it did
 }
 
 // ReportEvent is one event of an item.
@@ -84,7 +85,7 @@ type ReportEvent struct {
 }
 
 // Param is a parameter of an event. Value: string, int64, bool, []string, []int64,
-// or nil.
+// []Param, [][]Param, or nil.
 type Param struct {
 	Name  string
 	Value any

@@ -34,7 +34,7 @@ func (h *Handler) driveItems(s *org.State, e *org.Event) []item {
 	if e.Verb == org.DocOwner && w.Owner >= 0 {
 		events = append(events, event("acl_change", "change_user_access", false, text("target_user", h.login(s, w.Owner)), words("old_value", "owner"), words("new_value", "can_edit")))
 	}
-	return []item{{e: e, app: "drive", events: events, at: e.Seen}}
+	return []item{{app: "drive", events: events}}
 }
 
 func text(name, value string) org.Param { return org.Param{Name: name, Value: value} }

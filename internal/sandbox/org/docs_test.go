@@ -228,7 +228,7 @@ func TestDocsOperations(t *testing.T) {
 		sound(t, s)
 		s.EditDoc(act(c), file, 3, []byte("two"), 4, false)
 		require.Len(t, s.Revisions(file), 2)
-		folder := s.HandOver(x, c, b)
+		folder := s.HandOver(x, c, b, true, true)
 		require.Equal(t, "owner", role(b, file))
 		require.Equal(t, folder, d.All[file].Parent)
 		s.TrashDoc(x, outer)

@@ -269,6 +269,10 @@ type Page struct {
 	// reads from. Zero, where the cursor was "": from the beginning; elsewhere:
 	// it goes on where it was.
 	Since schemas.Time
+	// Unseen says, of a scan's lane, why what exists in it cannot be seen though
+	// the credentials are good, as of one user whose service is off. It is no
+	// failure: the lane counts as read, and its rows stand.
+	Unseen string
 	// Gone are rows that a delta or the vendor says do not exist any more.
 	Gone []Gone
 	// Delta is, on the last page of a scan lane's Read, where its Delta begins.
@@ -284,6 +288,9 @@ type Gone struct {
 	Table  string
 	Key    []string // the key columns after instance, in the table's order
 	Reason string   // removed_reason: deleted access_lost soft_deleted unknown
+	// Own: it counts only where this lane showed the row last. For logs of what
+	// one of many readers sees: what leaves that may be another's.
+	Own bool
 }
 
 // Reject is a record that was received but could not be mapped. It is kept

@@ -126,7 +126,7 @@ func (m *activityMapper) mapEvent(a *schemas.Activity, it *activityItem, e *acti
 	m.lists.Begin()
 	m.activityActor(a, it)
 	m.activitySource(a, it, &p)
-	a.Outcome, a.StatusID = outcomeOf(e, &p)
+	a.Outcome, a.StatusID = eventOutcome(e, &p)
 	a.ErrorCode, a.Reason = e.errorCode, cmp.Or(p.failure, e.errorMessage)
 	if p.secondFactor && a.Outcome == "success" {
 		a.MFA = schemas.Some(true)
@@ -165,9 +165,9 @@ func (m *activityMapper) activitySource(a *schemas.Activity, it *activityItem, p
 	a.ClientAppName = cmp.Or(it.clientName, p.clientName)
 }
 
-// outcomeOf says how it ended: the log tells what happened, unless it says or is
+// eventOutcome says how it ended: the log tells what happened, unless it says or is
 // named otherwise.
-func outcomeOf(e *activityEvent, p *activityParameters) (outcome string, status int32) {
+func eventOutcome(e *activityEvent, p *activityParameters) (outcome string, status int32) {
 	switch {
 	case e.status == "SUCCEEDED", e.status == "SUCCEEDED_WITH_WARNINGS":
 	case e.status == "SKIPPED":

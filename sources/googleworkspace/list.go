@@ -75,9 +75,7 @@ func (c cursor) String() sources.Cursor {
 
 // goodToken tells whether a page token, "" too, can stand in a cursor.
 func goodToken(t string) bool {
-	return len(t) <= maxPageToken && !strings.ContainsFunc(t, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' || r == '<' || r == '>' || r == '&'
-	})
+	return len(t) <= maxPageToken && !strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' })
 }
 
 // listing is where a listing begins. Its answers are objects of that kind, which

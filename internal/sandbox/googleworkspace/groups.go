@@ -21,15 +21,17 @@ func (c *call) groups() *failure {
 	if f != nil {
 		return f
 	}
-	var of *org.Account
+	in := func(*org.Group) bool { return true }
 	if member != "" {
-		if of = c.h.accountByKey(c.s, member); of == nil {
+		a, r, ok := c.memberByKey(member)
+		if !ok {
 			return notFound("userKey")
 		}
+		in = func(g *org.Group) bool { return a != nil && g.Has(a.N) || a == nil && slices.Contains(g.Others, r) }
 	}
 	var all []*org.Group
 	for _, g := range c.s.Groups[app] {
-		if g.Gone.IsZero() && (domain == "" || domain == c.s.Domain) && (of == nil || g.Has(of.N)) && fits(g) {
+		if g.Gone.IsZero() && (domain == "" || domain == c.s.Domain) && in(g) && fits(g) {
 			all = append(all, g)
 		}
 	}
@@ -41,6 +43,15 @@ func (c *call) groups() *failure {
 		return f
 	}
 	return c.send(c.put(object{"kind": "admin#directory#groups", "etag": c.h.etag("groups", c.now)}, "groups", page, next))
+}
+
+// memberByKey finds an account, or else what can be a member.
+func (c *call) memberByKey(key string) (*org.Account, org.Ref, bool) {
+	if a := c.h.accountByKey(c.s, key); a != nil {
+		return a, org.Ref{}, true
+	}
+	r, ok := c.other(key)
+	return nil, r, ok
 }
 
 // groupQuery reads query=; member gets the member that it names.

@@ -28,6 +28,7 @@ type item struct {
 // entry is where an item stands in the log of its application.
 type entry struct {
 	e       *org.Event
+	log     string    // of the organization: numbers of events are its own
 	n       int       // among the items of its event
 	visible time.Time // when it can be seen
 	again   bool      // it is there once more
@@ -38,7 +39,7 @@ func (x *entry) place() string {
 	if x.again {
 		again = 1
 	}
-	return fmt.Sprintf("%015d/%09d/%d/%d", x.e.At.UnixMilli(), x.e.N, x.n, again)
+	return fmt.Sprintf("%015d/%09d/%s/%d/%d", x.e.At.UnixMilli(), x.e.N, x.log, x.n, again)
 }
 
 func order(a, b *entry) int {
@@ -48,49 +49,56 @@ func order(a, b *entry) int {
 		}
 		return 0
 	}
-	return cmp.Or(a.e.At.Compare(b.e.At), cmp.Compare(a.e.N, b.e.N), cmp.Compare(a.n, b.n), cmp.Compare(again(a), again(b)))
+	return cmp.Or(a.e.At.Compare(b.e.At), cmp.Compare(a.e.N, b.e.N), cmp.Compare(a.log, b.log), cmp.Compare(a.n, b.n), cmp.Compare(again(a), again(b)))
 }
 
 // reports is what the audit log has, by application, in the order in which it
 // happened.
 type reports struct {
 	mu   sync.Mutex
-	next int // event that has not been looked at
+	next map[string]int // by log of the organization: event that has not been looked at
 	logs map[string][]*entry
 	came map[string][]*entry // the same, in the order in which it came
 }
 
-func newReports() *reports { return &reports{logs: map[string][]*entry{}, came: map[string][]*entry{}} }
+func newReports() *reports {
+	return &reports{next: map[string]int{}, logs: map[string][]*entry{}, came: map[string][]*entry{}}
+}
 
 // log returns the log of an application, up to now.
 func (h *Handler) log(s *org.State, name string) []*entry {
 	r := h.reports
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	events := s.Events[app]
-	for ; r.next < len(events); r.next++ {
-		e := events[r.next]
-		for n, it := range h.items(s, e) {
-			x := &entry{e: e, n: n, again: e.Again, visible: h.visible(e, n, it)}
-			line := r.logs[it.app]
-			i := len(line)
-			for i > 0 && order(x, line[i-1]) < 0 {
-				i--
+	for _, log := range []string{app, org.DriveLog} {
+		for _, e := range s.Events[log][r.next[log]:] {
+			for n, it := range h.items(s, e) {
+				r.add(it.app, &entry{e: e, log: log, n: n, again: e.Again, visible: h.visible(log, e, n, it)})
 			}
-			r.logs[it.app] = slices.Insert(line, i, x)
-			r.came[it.app] = append(r.came[it.app], x)
 		}
+		r.next[log] = len(s.Events[log])
 	}
 	return r.logs[name]
+}
+
+// add puts an entry where it belongs, mostly at the end; the reports are held.
+func (r *reports) add(name string, x *entry) {
+	line := r.logs[name]
+	i := len(line)
+	for i > 0 && order(x, line[i-1]) < 0 {
+		i--
+	}
+	r.logs[name] = slices.Insert(line, i, x)
+	r.came[name] = append(r.came[name], x)
 }
 
 // visible is when an item can be seen: so much later than it happened as is usual
 // for its application. What the log showed before the tenant began has all come
 // when it does: of a life that stands still, it has nothing more to tell.
-func (h *Handler) visible(e *org.Event, n int, it item) time.Time {
+func (h *Handler) visible(log string, e *org.Event, n int, it item) time.Time {
 	max := h.facts.lag(it)
-	lag := time.Duration(h.noise("lag "+it.app, e.N*8+n, 1000)) * max / 1000
-	if h.noise("slow "+it.app, e.N*8+n, 40) == 0 {
+	lag := time.Duration(h.noise("lag "+log+it.app, e.N*8+n, 1000)) * max / 1000
+	if h.noise("slow "+log+it.app, e.N*8+n, 40) == 0 {
 		lag += 2 * max
 	}
 	at := e.Seen.Add(lag)
@@ -102,7 +110,7 @@ func (h *Handler) visible(e *org.Event, n int, it item) time.Time {
 	if d, ok := f.Late[it.app]; ok {
 		extra = d
 	}
-	return at.Add(time.Duration(h.noise("late", e.N*8+n, 1000)) * extra / 1000)
+	return at.Add(time.Duration(h.noise("late "+log, e.N*8+n, 1000)) * extra / 1000)
 }
 
 // lag is what is usual for an application (5.7).
@@ -116,8 +124,8 @@ func (f *Facts) lag(it item) time.Duration {
 	return f.Lag[""]
 }
 
-// query is what of a report is asked for.
-type query struct {
+// reportQuery is what of a report is asked for.
+type reportQuery struct {
 	name       string
 	user       *org.Account // nil: all
 	from, to   time.Time
@@ -132,8 +140,8 @@ func parseTime(text string) (time.Time, bool) {
 }
 
 // asked reads what of a report is asked for.
-func (c *call) asked() (q *query, f *failure) {
-	q = &query{name: c.args[1], event: c.q.Get("eventName"), ip: c.q.Get("actorIpAddress"), to: c.now.Add(time.Hour), unit: -1}
+func (c *call) asked() (q *reportQuery, f *failure) {
+	q = &reportQuery{name: c.args[1], event: c.q.Get("eventName"), ip: c.q.Get("actorIpAddress"), to: c.now.Add(time.Hour), unit: -1}
 	filtered := q.event != "" || q.ip != "" || c.args[0] != "all" || c.q.Get("filters") != "" || c.q.Get("orgUnitID") != "" || c.q.Get("groupIdFilter") != ""
 	if filtered {
 		if f := c.admit("filter", c.h.facts.FilterRate, 1); f != nil {
@@ -160,7 +168,7 @@ func (c *call) asked() (q *query, f *failure) {
 }
 
 // askedMore reads the window and the filters.
-func (c *call) askedMore(q *query) *failure {
+func (c *call) askedMore(q *reportQuery) *failure {
 	ok := true
 	if text := c.q.Get("startTime"); text != "" {
 		if q.from, ok = parseTime(text); !ok {
@@ -223,7 +231,7 @@ func condition(text string) (param, operator, value string, ok bool) {
 }
 
 // fits says whether an item is asked for, but for its time.
-func (q *query) fits(h *Handler, s *org.State, x *entry, it item) bool {
+func (q *reportQuery) fits(h *Handler, s *org.State, x *entry, it item) bool {
 	if q.user != nil && x.e.Actor != (org.Ref{Kind: org.AccountRef, N: q.user.N}) || q.ip != "" && x.e.Client.IP != q.ip {
 		return false
 	}

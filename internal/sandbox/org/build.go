@@ -31,6 +31,8 @@ func build(s *State, o Options) {
 	b.makeOffice(o.Files)
 	b.rand = source(o, "google")
 	b.makeGoogle()
+	b.rand = source(o, "docs")
+	b.makeDocs(o.Files)
 }
 
 // before returns a time between from and the first event, to the second.

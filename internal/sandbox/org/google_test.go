@@ -68,7 +68,7 @@ func TestGoogle(t *testing.T) {
 	} {
 		require.Positive(t, verbs[v], v)
 	}
-	for _, app := range []string{"drive", "token", "calendar", "chat", "meet", "saml", "groups", "takeout", "context_aware_access", "rules"} {
+	for _, app := range []string{"token", "calendar", "chat", "meet", "saml", "groups", "takeout", "context_aware_access", "rules"} {
 		require.Positive(t, apps[app], app)
 	}
 }

@@ -63,8 +63,6 @@ func (e *googleLife) use() {
 		e.do(GoogleWorkspace, &x, SignOut, acct(a))
 	case d < 42:
 		e.useToken(&x, a)
-	case d < 72:
-		e.useDrive(&x, a)
 	default:
 		e.useOther(&x, a)
 	}

@@ -2,33 +2,6 @@ package org
 
 import "fmt"
 
-// useDrive is something that a person does with a file.
-func (e *googleLife) useDrive(x *Act, a *Account) {
-	id := fmt.Sprintf("1doc%08d", e.r.IntN(400))
-	owner := e.Accounts[GoogleWorkspace][(len(id)*7+e.r.IntN(8))%len(e.Accounts[GoogleWorkspace])]
-	title := pick(e.r, words) + ".pdf"
-	params := func(primary bool, more ...Param) []Param {
-		return append([]Param{
-			{"primary_event", primary}, {"billable", true}, {"doc_id", id}, {"doc_title", title}, {"doc_type", "pdf"}, {"owner", owner.Login}, {"visibility", "private"}, {"owner_is_shared_drive", false},
-		}, more...)
-	}
-	switch d := e.r.IntN(10); {
-	case d < 5:
-		e.Report(x, "drive", []ReportEvent{{"access", "view", params(true)}})
-	case d < 7:
-		e.Report(x, "drive", []ReportEvent{{"access", "edit", params(true)}})
-	case d < 8:
-		e.Report(x, "drive", []ReportEvent{{"access", "download", params(true)}})
-	default:
-		to := GoogleContact(e.r.IntN(GoogleContacts))
-		change := []Param{{"target_user", to}, {"old_value", []string{"none"}}, {"new_value", []string{"can_view"}}, {"visibility_change", "external"}, {"old_visibility", "private"}}
-		e.Report(x, "drive", []ReportEvent{
-			{"acl_change", "change_user_access", params(true, change...)},
-			{"acl_change", "change_acl_editors", params(false, Param{"new_value", []string{"editors_can_share"}}, Param{"old_value", []string{"owner_only"}})},
-		})
-	}
-}
-
 // useOther is what a person does in the other applications.
 func (e *googleLife) useOther(x *Act, a *Account) {
 	n := e.r.IntN(100000)
@@ -52,7 +25,7 @@ func (e *googleLife) useOther(x *Act, a *Account) {
 			e.record(GoogleWorkspace, &ev)
 		}
 	case d < 16:
-		one("saml", "login", "login_success", Param{"application_name", "Wiki"}, Param{"initiated_by", "idp"}, Param{"orgunit_path", e.ResourceSets[GoogleWorkspace][a.OrgUnit].Name})
+		one("saml", "login", "login_success", Param{"application_name", "Wiki"}, Param{"initiated_by", "idp"}, Param{"user_agent", x.Client.UserAgent}, Param{"orgunit_path", e.ResourceSets[GoogleWorkspace][a.OrgUnit].Name})
 	case d < 17:
 		one("saml", "login", "login_failure", Param{"application_name", "Wiki"}, Param{"failure_type", "failure_app_not_enabled_for_user"}, Param{"initiated_by", "sp"})
 	case d < 19:

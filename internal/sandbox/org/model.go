@@ -44,6 +44,7 @@ type State struct {
 	Requests     []*Request // GitHub
 	Cloud        *Cloud     // at AWS
 	Office       *Office    // at Microsoft 365
+	Docs         *Docs      // at Google
 
 	// Events are what the vendors' logs show at Now, in the order in which they
 	// became visible (Seen), by app. An event's index is its sequence number,
@@ -344,6 +345,7 @@ type Event struct {
 	RiskAt  time.Time  // since when the risk is known
 	Work    *Work      // OfficeLog
 	Report  *Report    // Google: Reported
+	Doc     *DocWork   // DriveLog
 }
 
 // Verb is what happened, in no vendor's words.

@@ -18,7 +18,7 @@ type Options struct {
 	// EventsPerDay is how many events a person makes on a working day, about. 0
 	// is DefaultEventsPerDay. Less than 0: nothing ever happens.
 	EventsPerDay float64
-	Files        int // that are kept at Microsoft 365, about; 0: FilesPerPerson for each of the people
+	Files        int // that are kept at Microsoft 365, and at Google, about; 0: FilesPerPerson for each of the people
 	Log          Log
 }
 
@@ -131,6 +131,7 @@ func newState(o Options) State {
 	s.journal.entra = source(o, "entra log")
 	s.journal.office = source(o, "office log")
 	s.journal.google = source(o, "google log")
+	s.journal.docs = source(o, "docs log")
 	return s
 }
 

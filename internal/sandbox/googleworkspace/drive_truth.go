@@ -1,0 +1,208 @@
+package googleworkspace
+
+import (
+	"slices"
+	"strings"
+
+	"weir/internal/sandbox/org"
+	"weir/schemas"
+)
+
+// drive appends My Drives, shared drives and what is in them, by 5.8 and 8.
+//
+// choice: a My Drive is a container that is called by its owner's id; its root folder
+// is another name of it. What somebody owns is in their container, wherever its folder
+// is. A path begins below the container's root and needs every folder on the way to be
+// in the container. A shared drive that nobody can be acted as in is a container whose
+// files nobody lists.
+func (t *truth) drive() {
+	for _, k := range t.s.Docs.Corpora {
+		if k.Shared() {
+			t.sharedDrive(k)
+		}
+	}
+	for _, a := range t.s.Accounts[app] {
+		if k := t.s.Docs.Mine(a.N); k != nil && listed(a) {
+			t.myDrive(a, k)
+		}
+	}
+}
+
+func (t *truth) myDrive(a *org.Account, k *org.Corpus) {
+	id := "mydrive:" + t.h.userID(a.N)
+	root := t.h.fileID(t.s, k.Root)
+	t.rows.Files = append(t.rows.Files, schemas.File{
+		FileID: id, AliasIDs: []string{root}, Kind: "container", Name: "My Drive", ContainerID: id, ContainerName: "My Drive", ContainerKind: "drive", OwnerID: t.h.userID(a.N),
+		Sharing: "private",
+	})
+	for _, n := range t.s.Docs.Owned(a.N) {
+		t.file(n, id, "My Drive")
+	}
+}
+
+func (t *truth) sharedDrive(k *org.Corpus) {
+	id, name := t.h.fileID(t.s, k.Root), t.s.Docs.Name(k.Root)
+	t.rows.Files = append(t.rows.Files, schemas.File{
+		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.members(k),
+	})
+	t.filePermissions(k.Root, id)
+	if !t.readable(k) {
+		return
+	}
+	for _, n := range k.Docs {
+		t.file(n, id, name)
+	}
+}
+
+// readable says whether somebody can be acted as to list a shared drive: a member by
+// name who is of the organization and active, and has Drive.
+func (t *truth) readable(k *org.Corpus) bool {
+	return slices.ContainsFunc(t.s.Reaching(k.Root), func(r org.Held) bool {
+		return r.To == org.ToUser && r.Account >= 0 && t.s.Accounts[app][r.Account].Status == org.Active && listed(t.s.Accounts[app][r.Account]) && t.s.Docs.Mine(r.Account) != nil
+	})
+}
+
+// file appends a doc as its owner, or a member of its drive, sees it.
+func (t *truth) file(n int32, container, containerName string) {
+	h, s, d := t.h, t.s, t.s.Docs
+	x := &d.All[n]
+	if !s.There(n) {
+		return
+	}
+	row := schemas.File{
+		FileID: h.fileID(s, n), Kind: "file", Name: d.Name(n), Path: d.Path(n), ContainerID: container, ContainerName: containerName, ContainerKind: "drive",
+		MimeType: d.Media(n), Revision: itoa(max(x.Version, 1)), CreatedAt: schemas.Time(x.Created), ModifiedAt: schemas.Time(x.Modified), ModifiedBy: t.h.userID(int(x.ModifiedBy)),
+		Trashed: schemas.Some(d.InTrash(n)), Sharing: t.sharing(n), WebURL: h.webLink(s, n),
+	}
+	if t.tellsParent(n) {
+		row.ParentID = h.fileID(s, x.Parent)
+	}
+	if x.Owner >= 0 {
+		row.OwnerID = h.userID(int(x.Owner))
+	} else if at := d.TrashedSince(n); at != 0 {
+		row.TrashedAt = schemas.Time(at)
+	}
+	switch x.Kind {
+	case org.FolderDoc:
+		row.Kind = "folder"
+	case org.ShortcutDoc:
+		row.Kind = "shortcut"
+	case org.EditorDoc:
+		row.Size = schemas.Some(x.Size)
+	case org.BlobDoc:
+		row.Size = schemas.Some(x.Size)
+		row.Hash, row.HashAlgorithm = checksumsOf(content(n, head(s, n))).sha256, "sha256"
+		row.Revision = h.revisionID(s, n, x.Content)
+	}
+	t.rows.Files = append(t.rows.Files, row)
+	t.filePermissions(n, row.FileID)
+}
+
+// tellsParent says whether a doc's folder is told to who lists it: its owner, if they
+// can open it.
+func (t *truth) tellsParent(n int32) bool {
+	x := &t.s.Docs.All[n]
+	if x.Owner < 0 {
+		return true
+	}
+	if !t.s.There(x.Parent) {
+		return false
+	}
+	role, _ := t.s.DocRole(int(x.Owner), x.Parent)
+	return role != ""
+}
+
+// members is the widest audience that the members of a shared drive are: the
+// organization at least.
+func (t *truth) members(k *org.Corpus) string {
+	if t.widest(k.Root) == "external" {
+		return "external"
+	}
+	return "internal"
+}
+
+// sharing is the widest audience of a doc. choice: in a shared drive, what grants
+// nothing itself has that of the drive's members, as the vendor's listing shows it
+// (5.8); what its folder grants stands at the folder.
+func (t *truth) sharing(n int32) string {
+	x := &t.s.Docs.All[n]
+	if x.Owner < 0 && (x.Sharing == nil || len(x.Sharing.Grants) == 0) {
+		return t.members(t.s.Docs.Corpora[x.Corpus])
+	}
+	return t.widest(n)
+}
+
+// widest is the widest audience of all that reaches a doc.
+func (t *truth) widest(n int32) string {
+	rank := []string{"private", "internal", "external", "public"}
+	widest := 0
+	owner := t.s.Docs.All[n].Owner
+	for _, r := range t.s.Reaching(n) {
+		wide := "internal"
+		switch {
+		case r.Shut || r.View != "" || t.isDeleted(&r.DocGrant):
+			continue
+		case r.To == org.ToAnyone:
+			wide = "public"
+		case r.To == org.ToDomain && !t.own(r.Domain), r.Email != "" && !t.own(r.Email[strings.IndexByte(r.Email, '@')+1:]):
+			wide = "external"
+		case r.To == org.ToUser && r.Account >= 0 && r.Account == int(owner):
+			continue
+		}
+		widest = max(widest, slices.Index(rank, wide))
+	}
+	return rank[widest]
+}
+
+func (t *truth) own(domain string) bool {
+	return org.IsAudience(domain) || slices.Contains(domains(t.s), domain)
+}
+
+func (t *truth) isDeleted(g *org.DocGrant) bool {
+	return g.Account >= 0 && !listed(t.s.Accounts[app][g.Account]) || g.Group >= 0 && !t.s.Groups[app][g.Group].Gone.IsZero()
+}
+
+// filePermissions appends what is granted at a doc itself, of each grantee the most
+// that reaches it: deleted grantees are skipped, as are views.
+func (t *truth) filePermissions(n int32, file string) {
+	reaching := t.s.Reaching(n)
+	for _, r := range reaching {
+		if r.At != n || r.View != "" || t.isDeleted(&r.DocGrant) {
+			continue
+		}
+		role := r.Role
+		for _, o := range reaching {
+			if o.Same(&r.DocGrant) && org.DocRank(o.Role) > org.DocRank(role) {
+				role = o.Role
+			}
+		}
+		t.filePermission(file, &r.DocGrant, role)
+	}
+}
+
+func (t *truth) filePermission(file string, g *org.DocGrant, role string) {
+	h, s := t.h, t.s
+	row := schemas.FilePermission{FileID: file, PermissionID: h.permissionID(g), Role: role, Inherited: schemas.Some(false), ExpiresAt: schemas.Time(g.Expires)}
+	switch {
+	case g.To == org.ToAnyone:
+		row.GranteeKind, row.GranteeID, row.LinkScope = "anyone", "anyone", "anyone"
+		if !g.Findable {
+			row.GranteeKind = "link"
+		}
+	case g.To == org.ToDomain:
+		row.GranteeKind, row.GranteeID = "domain", g.Domain
+		if !g.Findable {
+			row.LinkScope = "organization"
+		}
+	case g.Account >= 0:
+		row.GranteeKind, row.GranteeID, row.GranteeEmail = "account", h.userID(g.Account), strings.ToLower(s.Accounts[app][g.Account].Login)
+	case g.Group >= 0:
+		row.GranteeKind, row.GranteeID, row.GranteeEmail = "group", h.groupID(g.Group), strings.ToLower(groupEmail(s, s.Groups[app][g.Group]))
+	default:
+		row.GranteeKind, row.GranteeID, row.GranteeEmail = "account", g.Email, g.Email
+		if g.To == org.ToGroup {
+			row.GranteeKind = "group"
+		}
+	}
+	t.rows.FilePermissions = append(t.rows.FilePermissions, row)
+}

@@ -492,6 +492,7 @@ func TestActivitiesCancelled(t *testing.T) {
 		f.happen("admin", time.Duration(i)*time.Minute, 0)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	pages := 0
 	var last error
 	for _, err := range f.v.open(nil).readActivities(ctx, sources.Lane{ID: "admin"}, "") {

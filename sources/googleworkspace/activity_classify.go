@@ -55,6 +55,8 @@ func classifyActivity(k activityKey) activityClass {
 		}
 	case c.class == schemas.ClassFileHosting && k.kind == "acl_change":
 		c.access = activityWrites
+	case c.class == schemas.ClassAccountChange && strings.HasSuffix(k.kind, "_change"):
+		c.access = activityWrites
 	case strings.HasSuffix(k.kind, "_warning") && c.activity == schemas.ActivityOther:
 		c.access = activityUnknown
 	case k.application == "admin" && c.access == activityUnknown:

@@ -57,8 +57,9 @@ func (m *activityMapper) mapItem(raw string, rows *schemas.Rows, reject func(rea
 		reject("the item names no application")
 		return
 	}
-	index, several := 0, countElements(it.events) > 1
-	for l := rawjson.Elements(it.events); ; index++ {
+	several, none := countElements(it.events) > 1, true
+	l := rawjson.Elements(it.events)
+	for index := 0; ; index++ {
 		v, ok := l.Next()
 		if !ok {
 			break
@@ -66,6 +67,7 @@ func (m *activityMapper) mapItem(raw string, rows *schemas.Rows, reject func(rea
 		if v == "null" { // the place of an event that has its own row
 			continue
 		}
+		none = false
 		e := parseActivityEvent(v)
 		if e.name == "" {
 			reject("event " + strconv.Itoa(index) + " of the item has no name")
@@ -78,7 +80,7 @@ func (m *activityMapper) mapItem(raw string, rows *schemas.Rows, reject func(rea
 		}
 		m.mapEvent(a, &it, &e, index)
 	}
-	if index == 0 {
+	if none {
 		reject("the item has no events")
 	}
 }

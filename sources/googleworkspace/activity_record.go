@@ -287,8 +287,11 @@ func parseActivityParameters(list string) (p activityParameters) {
 
 // parseASN reads the number of an autonomous system.
 func parseASN(s string) (n schemas.Opt[int64]) {
+	if s == "" {
+		return n // the usual one, which needs no error
+	}
 	if v, err := strconv.ParseInt(s, 10, 64); err == nil && v > 0 {
-		return schemas.Some(v)
+		n = schemas.Some(v)
 	}
 	return n
 }

@@ -42,7 +42,6 @@ const (
 	minChannel    = time.Minute      // what ends sooner is no channel
 	newLanes      = 10 * time.Minute // until lanes that are new are watched
 	maxChannelID  = 64
-	maxChannels   = 2000
 )
 
 // watchedApplications can be watched.
@@ -51,6 +50,9 @@ var watchedApplications = map[string]bool{
 	"groups_enterprise": true, "jamboard": true, "login": true, "meet": true, "mobile": true, "rules": true, "saml": true, "token": true, "user_accounts": true,
 	"context_aware_access": true, "chrome": true, "data_studio": true, "keep": true, "classroom": true,
 }
+
+// userEvents are what a channel of users can tell of: one each.
+var userEvents = []string{"add", "delete", "makeAdmin", "undelete", "update"}
 
 // Kinds of channels, the first character of their ids.
 const (
@@ -61,7 +63,7 @@ const (
 // watching is a channel there should be.
 type watching struct {
 	kind  byte
-	of    string // application; "" of users
+	of    string // application; event of users
 	life  time.Duration
 	open  func(ctx context.Context) (*watchCall, error)
 	stops string // path
@@ -187,9 +189,11 @@ func (s *session) wanted(ctx context.Context, h sources.Hook) (out []watching, e
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, watching{kind: channelUsers, life: directoryLife, stops: pathStopDirectory, open: func(context.Context) (*watchCall, error) {
-			return &watchCall{s.admin(scopeUsers), httpx.P(pathWatchUsers), s.all(url.Values{})}, nil
-		}})
+		for _, event := range userEvents {
+			out = append(out, watching{kind: channelUsers, of: event, life: directoryLife, stops: pathStopDirectory, open: func(context.Context) (*watchCall, error) {
+				return &watchCall{s.admin(scopeUsers), httpx.P(pathWatchUsers), s.all(url.Values{"event": {event}})}, nil
+			}})
+		}
 		break
 	}
 	return out, nil

@@ -217,6 +217,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	type gone struct {
 		key    keyHash
 		reason string
+		own    bool
 	}
 	var removed []gone
 	for _, g := range c.page.Gone {
@@ -235,7 +236,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 			keys = append(keys, k)
 		}
 		texts[k] = string(joined)
-		removed = append(removed, gone{k, g.Reason})
+		removed = append(removed, gone{k, g.Reason, g.Own})
 	}
 	known, err := c.lookup(ctx, keys)
 	if err != nil {
@@ -252,7 +253,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	}
 	out := &schemas.Rows{}
 	for _, g := range removed {
-		page.gone(out, g.key, texts[g.key], g.reason, known)
+		page.gone(out, g.key, texts[g.key], g.reason, g.own, known)
 	}
 	c.changed = append(c.changed, page.changed...)
 	c.r.Stats.Seen.Add(int64(len(at)))
@@ -519,7 +520,7 @@ func (p *pageRows) send() error {
 }
 
 // gone takes a row that the vendor says does not exist any more.
-func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, known map[keyHash]*Baseline) {
+func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, own bool, known map[keyHash]*Baseline) {
 	c, t := p.c, p.t
 	b := known[k]
 	for i := range p.changed { // the page itself may have shown it before
@@ -528,6 +529,8 @@ func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, known
 		}
 	}
 	switch {
+	case own && (b == nil || b.Lane != c.lane.Num):
+		return // another lane's, or nobody's
 	case b == nil && c.st.Open:
 		// An older request on its way may still show it.
 		t.last++

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/failpoint"
@@ -45,6 +46,8 @@ type scan struct {
 
 	mu      sync.Mutex
 	reading map[int64]string // lanes' ids
+
+	hurried atomic.Bool // roused, and has no deltas: the next round begins early
 }
 
 // scanTable is one table of a scan.
@@ -355,6 +358,10 @@ func (s *scan) passed(ctx context.Context, counts ScanCounts) error {
 	return errors.Join(what, err)
 }
 
+// hurry is the part of the interval between rounds after which the next begins
+// when a scan is roused that has no deltas.
+const hurry = 6
+
 // roundDue says when the next round begins.
 func (s *scan) roundDue() time.Time {
 	switch {
@@ -362,6 +369,8 @@ func (s *scan) roundDue() time.Time {
 		return time.Time{}
 	case s.newcomers():
 		return s.st.Started.Add(min(s.every(), s.roundEvery()))
+	case s.hurried.Load():
+		return s.st.Started.Add(s.roundEvery() / hurry)
 	}
 	return s.st.Started.Add(s.roundEvery())
 }
@@ -392,6 +401,7 @@ func (s *scan) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.hurried.Store(false)
 	now := s.p.clock.Now().UTC()
 	st := s.st
 	st.Round++

@@ -284,6 +284,9 @@ type Gone struct {
 	Table  string
 	Key    []string // the key columns after instance, in the table's order
 	Reason string   // removed_reason: deleted access_lost soft_deleted unknown
+	// Own: it counts only where this lane showed the row last. For logs of what
+	// one of many readers sees: what leaves that may be another's.
+	Own bool
 }
 
 // Reject is a record that was received but could not be mapped. It is kept

@@ -45,6 +45,9 @@ type Fixture struct {
 	// Words are members of the vendor's records that hold words of its own, to
 	// which it may add.
 	Words []string
+	// Lists are members of the vendor's answers that hold records, beside
+	// "value".
+	Lists []string
 	// Listings tells the requests whose answers list what holds records, files
 	// say: a bad entry there costs all that it would have led to.
 	Listings func(*http.Request) bool

@@ -13,11 +13,13 @@ import (
 )
 
 // Actions is what actions need to know.
-type Actions struct{}
+type Actions struct {
+	Quarantine Quarantine `key:"quarantine" doc:"where quarantine_file keeps files"`
+}
 
 func defaultActions() Actions { return Actions{} }
 
-func (a *Actions) validate() []setting.KeyError { return nil }
+func (a *Actions) validate() []setting.KeyError { return a.Quarantine.validate("actions.quarantine") }
 
 // governing is what actions keep in a session.
 type governing struct{}

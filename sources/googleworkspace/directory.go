@@ -124,7 +124,7 @@ func (s *session) domains(ctx context.Context) (domains, error) {
 				}] `json:"domainAliases"`
 			}
 			if err := decode(raw, &d); err != nil {
-				return err
+				return err // without it, somebody inside would be taken for an outsider
 			}
 			out[strings.Clone(lower(d.Name))] = true
 			for _, a := range d.Aliases {
@@ -140,23 +140,25 @@ func (s *session) domains(ctx context.Context) (domains, error) {
 }
 
 // people are the ids of accounts and groups, by e-mail address, lower case,
-// aliases too.
+// aliases too. groups is nil where groups may not be listed.
 type people struct {
 	accounts, groups map[string]string
 	ids              map[string]bool // of accounts
-	asked            bool            // accounts and ids are known
+	asked            bool            // all accounts are known
 }
 
 // people returns who has which address, which it asks for again after a while:
-// an account or group that is new may be missing. Without the scope for one of
-// them, nobody is known.
+// an account or group that is new may be missing. Without the scope for
+// accounts, nobody is known; without that for groups, groups is nil.
 func (s *session) people(ctx context.Context) (*people, error) {
 	return s.directory.people.get(ctx, s.env.Clock.Now, func() (*people, error) {
-		p := &people{accounts: map[string]string{}, groups: map[string]string{}, ids: map[string]bool{}}
+		p := &people{accounts: map[string]string{}, ids: map[string]bool{}}
+		strange := false
 		err := s.each(ctx, s.users("users(id,primaryEmail,aliases,nonEditableAliases)"), func(raw []byte) error {
 			var u wireUser
-			if err := decode(raw, &u); err != nil {
-				return err
+			if decode(raw, &u) != nil || u.ID == "" {
+				strange = true // it may be anybody
+				return nil
 			}
 			id := strings.Clone(string(u.ID))
 			p.ids[id] = true
@@ -165,22 +167,26 @@ func (s *session) people(ctx context.Context) (*people, error) {
 			}
 			return nil
 		})
-		p.asked = err == nil
+		p.asked = err == nil && !strange
 		if err != nil && !denied(err) {
 			return nil, err
 		}
+		groups := map[string]string{}
 		err = s.each(ctx, s.groups("groups(id,email,aliases,nonEditableAliases)"), func(raw []byte) error {
 			var g wireGroup
-			if err := decode(raw, &g); err != nil {
-				return err
+			if decode(raw, &g) != nil {
+				return nil
 			}
 			id := strings.Clone(string(g.ID))
 			for _, e := range addresses(g.Email, g.Aliases, g.FixedAliases) {
-				p.groups[strings.Clone(e)] = id
+				groups[strings.Clone(e)] = id
 			}
 			return nil
 		})
-		if err != nil && !denied(err) {
+		switch {
+		case err == nil:
+			p.groups = groups
+		case !denied(err):
 			return nil, err
 		}
 		return p, nil

@@ -100,7 +100,7 @@ func TestTenant(t *testing.T) {
 
 // The subject of a request is who is asked for; with a person's grant there are
 // no others, and no request for them is sent.
-func TestSubjects(t *testing.T) {
+func TestWhoIsAsked(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t, func(r *http.Request, subject, scopes string) answer {
 		require.True(t, strings.HasSuffix(r.UserAgent(), " (gzip)"))

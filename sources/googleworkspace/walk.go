@@ -57,7 +57,7 @@ func (s *session) list(ctx context.Context, c sources.Cursor, f mapElement, list
 			w.at.At, w.at.Done = next, ""
 			more := next != ""
 			if !more && phase+1 < len(listings) {
-				w.at.Phase, w.at.Began, more = w.at.Phase+"+", 0, true
+				w.at.Phase, more = w.at.Phase+"+", true
 			}
 			if !w.flush(more) || !more {
 				return

@@ -1,0 +1,39 @@
+package googleworkspace
+
+import (
+	"unsafe"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/internal/fault"
+	"weir/internal/setting"
+	"weir/schemas"
+	"weir/sources"
+)
+
+// remapper implements sources.Mapper: an event's record holds all of its row.
+type remapper struct{ *activityMapper }
+
+func newRemapper(setting.Struct) (sources.Mapper, error) { return remapper{newActivityMapper()}, nil }
+
+// Map implements sources.Mapper.
+func (m remapper) Map(_ sources.MapInput, raw string, rows *schemas.Rows) error {
+	if !validRecord(raw) {
+		return fault.New(fault.BadData, "the record is no JSON")
+	}
+	before, why := len(rows.Activities), ""
+	m.mapItem(raw, rows, func(reason string) { why = reason })
+	if why != "" || len(rows.Activities) == before {
+		rows.Activities = rows.Activities[:before]
+		return fault.New(fault.BadData, "%s", why)
+	}
+	return nil
+}
+
+// Reset implements sources.Mapper.
+func (m remapper) Reset() { m.reset() }
+
+// validRecord checks a record's syntax, which the mapping relies on.
+func validRecord(raw string) bool {
+	return jsontext.Value(unsafe.Slice(unsafe.StringData(raw), len(raw))).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}

@@ -17,6 +17,8 @@ type driveState struct {
 	uploadsMu sync.Mutex
 	uploads   map[string]*upload
 	uploaded  int
+
+	transfers transfers
 }
 
 // newDrive makes the state, before the first request.

@@ -123,17 +123,16 @@ func (c *driveCall) tells(l changeLog, at int) int {
 		return tellsNothing
 	}
 	shared := c.corpus(e.Doc).Shared()
-	if shared && (c.idle || !c.flag("includeItemsFromAllDrives")) || x.Parent < 0 && !shared {
+	if x.Parent < 0 && !shared {
 		return tellsNothing
 	}
-	if c.flag("restrictToMyDrive") && e.Lost == 0 && c.corpus(e.Doc).Owner != c.me.N {
-		return tellsNothing
-	}
-	sees := !x.Gone && c.s.There(e.Doc) && c.lists(e.Doc)
+	hidden := shared && (c.idle || !c.flag("includeItemsFromAllDrives"))
+	sees := !hidden && !x.Gone && c.s.There(e.Doc) && c.lists(e.Doc)
+	mine := c.corpus(e.Doc).Owner == c.me.N || !c.flag("restrictToMyDrive")
 	switch {
-	case latest && sees:
+	case latest && sees && mine:
 		return tellsChange
-	case int(e.Lost) == c.me.N+1 && !sees && d.LostLast(at):
+	case int(e.Lost) == c.me.N+1 && !sees && d.LostLast(at) && (!hidden || x.Parent >= 0):
 		return tellsRemoved
 	}
 	return tellsNothing

@@ -115,7 +115,7 @@ func (c *driveCall) listFiles(m mask) *failure {
 }
 
 // candidates says what of the organization is looked through, given a query.
-func (c *driveCall) candidates() (func(query) []int32, *failure) {
+func (c *driveCall) candidates() (func(fileQuery) []int32, *failure) {
 	d := c.s.Docs
 	corpora, drive := c.q.Get("corpora"), c.q.Get("driveId")
 	all := c.flag("includeItemsFromAllDrives")
@@ -131,19 +131,19 @@ func (c *driveCall) candidates() (func(query) []int32, *failure) {
 		return nil, invalid("The includeItemsFromAllDrives and supportsAllDrives parameters must be true when corpora is %s.", corpora)
 	}
 	if c.narrow {
-		return func(query) []int32 { return nil }, nil
+		return func(fileQuery) []int32 { return nil }, nil
 	}
 	switch corpora {
 	case "", "user":
-		return func(q query) []int32 { return c.mine(q, false) }, nil
+		return func(q fileQuery) []int32 { return c.mine(q, false) }, nil
 	case "allDrives":
-		return func(q query) []int32 { return c.mine(q, true) }, nil
+		return func(q fileQuery) []int32 { return c.mine(q, true) }, nil
 	case "drive":
 		n := c.h.docN(c.s, drive)
 		if n < 0 || !d.IsRoot(n) || !c.corpus(n).Shared() || c.idle || !c.lists(n) {
 			return nil, refuse(http.StatusNotFound, "notFound", "Shared drive not found: %s", drive)
 		}
-		return func(query) []int32 { return c.corpus(n).Docs }, nil
+		return func(fileQuery) []int32 { return c.corpus(n).Docs }, nil
 	case "domain":
 		return nil, invalid("Invalid Value") // 5.8: with a service account
 	}
@@ -151,7 +151,7 @@ func (c *driveCall) candidates() (func(query) []int32, *failure) {
 }
 
 // mine is what somebody has: what they own, and what is shared with them.
-func (c *driveCall) mine(q query, drives bool) []int32 {
+func (c *driveCall) mine(q fileQuery, drives bool) []int32 {
 	d := c.s.Docs
 	if q.owner == c.me.N {
 		return d.Owned(c.me.N)
@@ -182,7 +182,7 @@ func (c *driveCall) named(n int32) bool {
 }
 
 // matching leaves what the subject may see and the query wants: so many at most.
-func (c *driveCall) matching(docs []int32, q query, most int) (out []int32) {
+func (c *driveCall) matching(docs []int32, q fileQuery, most int) (out []int32) {
 	d := c.s.Docs
 	for _, n := range docs {
 		if !d.IsRoot(n) && c.s.There(n) && q.holds(n) && c.lists(n) {

@@ -8,8 +8,8 @@ import (
 	"weir/internal/sandbox/org"
 )
 
-// query is a condition of files.list: q.
-type query struct {
+// fileQuery is a condition of files.list: q.
+type fileQuery struct {
 	holds func(n int32) bool
 	// What must hold, whatever else does, so that not all has to be looked at.
 	owner  int   // account; -1 any
@@ -25,14 +25,14 @@ type queryParser struct {
 }
 
 // parseQuery reads q; false: it cannot be read.
-func (c *driveCall) parseQuery(text string) (query, bool) {
+func (c *driveCall) parseQuery(text string) (fileQuery, bool) {
 	if strings.TrimSpace(text) == "" {
-		return query{func(int32) bool { return true }, -1, -1}, true
+		return fileQuery{func(int32) bool { return true }, -1, -1}, true
 	}
 	words, ok := queryWords(text)
 	p := queryParser{c: c, words: words}
 	if !ok {
-		return query{}, false
+		return fileQuery{}, false
 	}
 	q, ok := p.any()
 	return q, ok && p.at == len(p.words)
@@ -94,49 +94,49 @@ func (p *queryParser) take() string {
 	return w
 }
 
-func (p *queryParser) any() (query, bool) {
+func (p *queryParser) any() (fileQuery, bool) {
 	if p.depth++; p.depth > 50 {
-		return query{}, false
+		return fileQuery{}, false
 	}
 	defer func() { p.depth-- }()
 	q, ok := p.all()
 	for ok && p.peek() == "or" {
 		p.at++
-		var r query
+		var r fileQuery
 		l := q.holds
 		if r, ok = p.all(); ok {
-			q = query{func(n int32) bool { return l(n) || r.holds(n) }, -1, -1}
+			q = fileQuery{func(n int32) bool { return l(n) || r.holds(n) }, -1, -1}
 		}
 	}
 	return q, ok
 }
 
-func (p *queryParser) all() (query, bool) {
+func (p *queryParser) all() (fileQuery, bool) {
 	q, ok := p.one()
 	for ok && p.peek() == "and" {
 		p.at++
-		var r query
+		var r fileQuery
 		l := q
 		if r, ok = p.one(); ok {
-			q = query{func(n int32) bool { return l.holds(n) && r.holds(n) }, max(l.owner, r.owner), max(l.parent, r.parent)}
+			q = fileQuery{func(n int32) bool { return l.holds(n) && r.holds(n) }, max(l.owner, r.owner), max(l.parent, r.parent)}
 		}
 	}
 	return q, ok
 }
 
-func (p *queryParser) one() (query, bool) {
+func (p *queryParser) one() (fileQuery, bool) {
 	switch p.peek() {
 	case "not":
 		p.at++
 		q, ok := p.one()
-		return query{func(n int32) bool { return !q.holds(n) }, -1, -1}, ok
+		return fileQuery{func(n int32) bool { return !q.holds(n) }, -1, -1}, ok
 	case "(":
 		p.at++
 		q, ok := p.any()
 		return q, ok && p.take() == ")"
 	}
 	left, op, right := p.take(), p.take(), p.take()
-	q := query{owner: -1, parent: -1}
+	q := fileQuery{owner: -1, parent: -1}
 	if strings.HasPrefix(left, "'") {
 		if op != "in" {
 			return q, false
@@ -148,9 +148,9 @@ func (p *queryParser) one() (query, bool) {
 }
 
 // in is "'value' in list".
-func (c *driveCall) in(value, list string) (query, bool) {
+func (c *driveCall) in(value, list string) (fileQuery, bool) {
 	d := c.s.Docs
-	q := query{owner: -1, parent: -1}
+	q := fileQuery{owner: -1, parent: -1}
 	account := func() int {
 		if value == "me" {
 			return c.me.N

@@ -107,6 +107,7 @@ func init() { // they call what looks them up
 		{http.MethodPost, reporting + "activity/users/*/applications/*/watch", bucketReports, readAudit, nil, (*call).watchActivities},
 		{http.MethodPost, "/admin/reports_v1/channels/stop", bucketReports, readAudit, nil, (*call).stopChannel},
 	}
+	routes = append(routes, transferRoutes()...)
 }
 
 // match says whether a path fits a pattern, and what its stars stand for.

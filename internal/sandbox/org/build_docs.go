@@ -25,7 +25,7 @@ func (b *builder) makeDocs(files int) {
 			b.openDrive(a, b.before(a.Created))
 		}
 	}
-	b.sharedDrives(min(maxSharedDrives, max(4+b.people/10, files/filesPerDrive)))
+	b.sharedDrives(min(maxSharedDrives, max(12+b.people/10, files/filesPerDrive)))
 	b.fillDocs(files)
 }
 

@@ -31,7 +31,7 @@ var DocVerbs = []Verb{
 	DocClose, DocOpen, DriveMember,
 }
 
-// DocWork is what an event of DriveLog is about.
+// DocWork is what an event about files at Google is about.
 type DocWork struct {
 	Doc           int32
 	Title, Media  string // at that time
@@ -64,7 +64,7 @@ func (s *State) Filed(x *Act, v Verb, w DocWork) {
 	}
 	e := x.event(v)
 	e.Doc = &w
-	s.record(DriveLog, &e)
+	s.record(GoogleWorkspace, &e)
 }
 
 // changed notes that a doc changed.
@@ -266,7 +266,13 @@ func (s *State) moveDoc(x *Act, n, parent, owner int32) {
 			d.own(m, owner)
 		}
 		d.changed(x, m)
-		s.lostBy(x, m, before[i])
+		if s.lostBy(x, m, before[i]); to.Shared() { // it is in nobody's My Drive any more
+			for _, a := range sortedKeys(before[i]) {
+				if d.lost[docLoss{m, int32(a) + 1}] < d.All[m].Changed {
+					d.lose(x, m, int32(a)+1)
+				}
+			}
+		}
 		if from.Shared() {
 			d.lose(x, m, -int32(from.N)-1)
 		}

@@ -129,22 +129,26 @@ func (s *State) LockDoc(x *Act, n int32, l *DocLock) {
 	s.Docs.changed(x, n)
 }
 
-// HandOver gives all that an account owns to another, in a folder that is made for
-// it: as the vendor does when somebody leaves. It returns the folder.
-func (s *State) HandOver(x *Act, from, to int) int32 {
+// HandOver gives what an account owns to another, in a folder that is made for it:
+// as the vendor does when somebody leaves. What is private, what is shared, or both.
+// It returns the folder.
+func (s *State) HandOver(x *Act, from, to int, private, shared bool) int32 {
 	d := s.Docs
 	source, target := d.Mine(from), d.Mine(to)
 	y := *x
 	y.Actor = Ref{Kind: AccountRef, N: to}
 	folder := s.NewDoc(&y, target.Root, s.Accounts[GoogleWorkspace][from].Login, Doc{Kind: FolderDoc}, nil)
 	for _, n := range slices.Clone(d.Owned(from)) {
+		if open := s.Visibility(n) != VisiblePrivate; open && !shared || !open && !private {
+			continue
+		}
 		w := s.DocAt(n)
 		w.NewOwner = to
 		s.ownDoc(x, n, to, false)
 		s.Filed(x, DocOwner, w)
 	}
 	for _, n := range slices.Clone(source.Docs) {
-		if d.All[n].Parent == source.Root {
+		if d.All[n].Parent == source.Root && int(d.All[n].Owner) == to {
 			s.moveDoc(x, n, folder, int32(to))
 		}
 	}

@@ -64,7 +64,11 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 		return nil, c.n, err
 	}
 	c.n.rejected = int64(len(c.dead))
-	l.rejected = l.rejected || len(c.dead) > 0
+	l.stands = l.stands || len(c.dead) > 0
+	if page.Unseen != "" {
+		l.stands = true
+		s.unseen.note(l.Lane.ID, page.Unseen)
+	}
 	s.advance(l, page, c.now)
 	s.r.count(page, c.n)
 	s.r.Stats.BytesOut.Add(int64(c.ch.bytes()))

@@ -48,6 +48,30 @@ type scan struct {
 	reading map[int64]string // lanes' ids
 
 	hurried atomic.Bool // roused, and has no deltas: the next round begins early
+	unseen  unseen
+}
+
+// unseen counts the round's lanes of which nothing can be seen.
+type unseen struct {
+	mu        sync.Mutex
+	lanes     int
+	lane, why string // of one of them
+}
+
+func (u *unseen) note(lane, why string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.lanes++
+	u.lane, u.why = lane, strings.Clone(why)
+}
+
+// take returns what was counted, and begins anew.
+func (u *unseen) take() (lanes int, lane, why string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	lanes, lane, why = u.lanes, u.lane, u.why
+	u.lanes, u.lane, u.why = 0, "", ""
+	return lanes, lane, why
 }
 
 // scanTable is one table of a scan.

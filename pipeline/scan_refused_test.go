@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -126,4 +127,35 @@ func TestRefusedLaneMayShowIt(t *testing.T) {
 		s.round(stream)
 		require.NotContains(t, s.sinks["one"].fold(), "a-001")
 	}
+}
+
+// A lane of which nothing can be seen fails no run; its rows stand, and those of
+// others do not.
+func TestUnseenLane(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 5)
+	people(w, "b", 5)
+	s := newScanSite(t, "one")
+	stream := w.stream(sources.StreamInfo{Disjoint: true})
+	s.round(stream)
+	w.more = func(p *sources.Page) {
+		if len(p.Rows.Accounts) > 0 && strings.HasPrefix(p.Rows.Accounts[0].AccountID, "b") {
+			p.Rows.Accounts, p.More, p.Unseen = nil, false, "the service is off"
+		}
+	}
+	w.del("a", "a-001")
+	w.del("b", "b-001") // cannot be seen
+	s.add("two")
+	s.round(stream)
+	s.round(stream)
+	one := s.sinks["one"].fold()
+	require.NotContains(t, one, "a-001")
+	require.Contains(t, one, "b-001")
+	require.Len(t, one, 9)
+	require.Len(t, s.sinks["two"].fold(), 4)
+	w.more = nil
+	s.round(stream)
+	s.round(stream)
+	require.Equal(t, w.all(), s.sinks["one"].fold())
 }

@@ -269,6 +269,10 @@ type Page struct {
 	// reads from. Zero, where the cursor was "": from the beginning; elsewhere:
 	// it goes on where it was.
 	Since schemas.Time
+	// Unseen says, of a scan's lane, why what exists in it cannot be seen though
+	// the credentials are good, as of one user whose service is off. It is no
+	// failure: the lane counts as read, and its rows stand.
+	Unseen string
 	// Gone are rows that a delta or the vendor says do not exist any more.
 	Gone []Gone
 	// Delta is, on the last page of a scan lane's Read, where its Delta begins.

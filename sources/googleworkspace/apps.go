@@ -66,20 +66,26 @@ func (s *session) readApps(ctx context.Context, l sources.Lane, c sources.Cursor
 }
 
 // unreadable tells what a refusal of a user's tokens means. The vendor answers
-// 401 for a user who was suspended or deleted since the users were listed: then
-// there is nothing that can be seen, and the credentials are as good as before.
+// 401 for a user who was suspended since the users were listed: then nothing can
+// be seen, and the credentials are as good as before. Of a user who was deleted
+// there is nothing.
 func (s *session) unreadable(ctx context.Context, user string, refusal error) (*sources.Page, error) {
 	if httpx.StatusOf(refusal) != http.StatusUnauthorized {
 		return nil, refusal
 	}
+	page := newPage()
 	u, err := s.userOf(ctx, user)
 	switch {
-	case isGone(err), err == nil && (u.Suspended.on || u.Archived.on || u.DeletionTime != ""):
-		return newPage(), nil
-	case err == nil, denied(err): // the credentials are good, or this cannot tell
-		return nil, fault.New(fault.BadData, "what %s allowed cannot be read: %w", user, refusal)
+	case isGone(err):
+		return page, nil
+	case err != nil && !denied(err):
+		return nil, err // the credentials
+	case err == nil && u.Suspended.on:
+		page.Unseen = "the user is suspended"
+	default:
+		page.Unseen = "what the user allowed cannot be read: " + refusal.Error()
 	}
-	return nil, err
+	return page, nil
 }
 
 func (w *walk) addToken(raw []byte, user string) (reason string) {

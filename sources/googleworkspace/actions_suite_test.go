@@ -9,14 +9,15 @@ import (
 )
 
 // actionCases are those on accounts and, with the files, those on files.
-func actionCases() []sourcetest.ActionCase { return slices.Concat(accountCases()) }
+func actionCases() []sourcetest.ActionCase { return slices.Concat(accountCases(), fileCases()) }
 
-// logLag is how long the audit log may take to show what was done.
-const logLag = time.Hour
+// logLag is how long the audit logs may take to show what was done: a couple of
+// minutes, and of drives and tokens hours.
+const logLag = 6 * time.Hour
 
 func TestActions(t *testing.T) {
 	t.Parallel()
 	f := fixture()
-	f.LogLag = logLag
+	f.Settings, f.LogLag = withQuarantine, logLag
 	sourcetest.RunActions(t, f, actionCases())
 }

@@ -152,7 +152,7 @@ func (s *session) holderOf(ctx context.Context, u *govUser) (*holder, error) {
 // ownAddresses are those of the users that Weir itself acts as.
 func (s *session) ownAddresses() []string {
 	var out []string
-	for _, a := range []string{s.cfg.Auth.Subject} {
+	for _, a := range []string{s.cfg.Auth.Subject, s.cfg.Actions.Quarantine.User} {
 		if a != "" {
 			out = append(out, strings.ToLower(a))
 		}

@@ -12,27 +12,27 @@ import (
 // wireFile is a file, folder or shortcut of Drive. Its permissions are read out
 // of its record, one by one.
 type wireFile struct {
-	ID          string     `json:"id"`
-	Name        string     `json:"name"`
-	MimeType    string     `json:"mimeType"`
-	Parents     []string   `json:"parents"`
-	DriveID     string     `json:"driveId"`
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	MimeType    string          `json:"mimeType"`
+	Parents     []string        `json:"parents"`
+	DriveID     string          `json:"driveId"`
 	Owners      []wireDriveUser `json:"owners"`
-	OwnedByMe   *bool      `json:"ownedByMe"`
-	Size        string     `json:"size"` // as all numbers of 64 bits: a string
-	MD5         string     `json:"md5Checksum"`
-	SHA1        string     `json:"sha1Checksum"`
-	SHA256      string     `json:"sha256Checksum"`
-	Created     string     `json:"createdTime"`
-	Modified    string     `json:"modifiedTime"`
+	OwnedByMe   *bool           `json:"ownedByMe"`
+	Size        string          `json:"size"` // as all numbers of 64 bits: a string
+	MD5         string          `json:"md5Checksum"`
+	SHA1        string          `json:"sha1Checksum"`
+	SHA256      string          `json:"sha256Checksum"`
+	Created     string          `json:"createdTime"`
+	Modified    string          `json:"modifiedTime"`
 	ModifiedBy  *wireDriveUser  `json:"lastModifyingUser"`
-	Trashed     *bool      `json:"trashed"`
-	TrashedTime string     `json:"trashedTime"` // of items in shared drives only
-	WebViewLink string     `json:"webViewLink"`
-	Head        string     `json:"headRevisionId"`
-	Version     string     `json:"version"`
-	Augmented   bool       `json:"hasAugmentedPermissions"` // of items in shared drives: it has permissions of its own
-	Cut         bool       `json:"inheritedPermissionsDisabled"`
+	Trashed     *bool           `json:"trashed"`
+	TrashedTime string          `json:"trashedTime"` // of items in shared drives only
+	WebViewLink string          `json:"webViewLink"`
+	Head        string          `json:"headRevisionId"`
+	Version     string          `json:"version"`
+	Augmented   bool            `json:"hasAugmentedPermissions"` // of items in shared drives: it has permissions of its own
+	Cut         bool            `json:"inheritedPermissionsDisabled"`
 }
 
 type wireDriveUser struct {

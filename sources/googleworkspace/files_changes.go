@@ -127,20 +127,42 @@ func (r *fileRead) removed(ctx context.Context, id string, confirm bool) error {
 // seen asks another member of the shared drive whether an item is there. asked:
 // there is one who could tell.
 func (r *fileRead) seen(ctx context.Context, id string) (seen, asked bool, err error) {
+	if r.witness == nil {
+		if err := r.findWitness(ctx); err != nil {
+			return false, false, err
+		}
+	}
+	if *r.witness == "" {
+		return false, false, nil
+	}
+	seen, err = r.sees(ctx, *r.witness, id)
+	return seen, err == nil, err
+}
+
+// findWitness finds another member who sees the shared drive: "" there is none.
+// What somebody does not see who is suspended, say, is no proof.
+func (r *fileRead) findWitness(ctx context.Context) error {
 	for _, other := range r.other {
 		if strings.EqualFold(other.address, r.at.As) {
 			continue
 		}
-		_, err := r.as(other.address, scopeMetadata).Do(ctx, &httpx.Request{Path: httpx.P(pathFile, id), Query: url.Values{"supportsAllDrives": {"true"}, "fields": {"id"}}})
-		switch {
-		case err == nil:
-			return true, true, nil
-		case isGone(err):
-			return false, true, nil
-		case unfit(err):
-			return false, false, nil
+		yes, err := r.sees(ctx, other.address, r.drive)
+		if err != nil {
+			return err
 		}
-		return false, false, err
+		if yes {
+			r.witness = &other.address
+			return nil
+		}
 	}
-	return false, false, nil
+	r.witness = new(string)
+	return nil
+}
+
+func (r *fileRead) sees(ctx context.Context, user, id string) (bool, error) {
+	_, err := r.as(user, scopeMetadata).Do(ctx, &httpx.Request{Path: httpx.P(pathFile, id), Query: url.Values{"supportsAllDrives": {"true"}, "fields": {"id"}}})
+	if err != nil && unfit(err) {
+		return false, nil
+	}
+	return err == nil, err
 }

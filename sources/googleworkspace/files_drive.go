@@ -97,10 +97,11 @@ func (r *fileRead) readers(ctx context.Context, members []wireFilePermission) ([
 		if len(out) >= maxReaders || m.Type != typeGroup || m.void() {
 			continue
 		}
-		if _, ok := r.dir.people.groups[strings.ToLower(m.Email)]; !ok {
+		group, ok := r.dir.people.groups[strings.ToLower(m.Email)]
+		if !ok {
 			continue
 		}
-		if err := r.ofGroup(ctx, m.Email, func(address string) { add(address, m.Role) }); err != nil {
+		if err := r.ofGroup(ctx, group, func(address string) { add(address, m.Role) }); err != nil {
 			return nil, err
 		}
 	}

@@ -44,7 +44,10 @@ type fileRead struct {
 	rows  schemas.Rows
 	page  *sources.Page
 	ask   []askedItem
-	reach map[string]int // how far what folders of a shared drive, and the drive, grant goes
+	// witness is another member, who is asked about what is gone; nil: not looked
+	// for yet.
+	witness *string
+	reach   map[string]int // how far what folders of a shared drive, and the drive, grant goes
 }
 
 // read implements sources.Stream.Read.

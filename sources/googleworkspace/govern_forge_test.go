@@ -137,6 +137,11 @@ func (f *forge) open() *session {
 	f.t.Helper()
 	c := defaults()
 	c.BaseURL, c.Auth.Subject, c.Auth.Credentials = f.url, agentSubject, secret.New(forgeKey())
+	return f.openWith(c)
+}
+
+func (f *forge) openWith(c *Config) *session {
+	f.t.Helper()
 	base, err := httpx.New(httpx.Options{Instance: "acme", Clock: f.clock, Wall: clockwork.NewRealClock(), UserAgent: "weir/test"})
 	require.NoError(f.t, err)
 	f.t.Cleanup(base.Close)

@@ -182,8 +182,8 @@ func TestDriveChangesAreComplete(t *testing.T) {
 	}
 }
 
-// told is what a receiver got.
-type told struct {
+// driveTold is what a receiver got.
+type driveTold struct {
 	head http.Header
 	body string
 }
@@ -194,14 +194,14 @@ func TestDrivePush(t *testing.T) {
 	users := r.users()
 	a, b := r.as(users[1]), r.as(users[2])
 	var mu sync.Mutex
-	got := map[string][]told{}
+	got := map[string][]driveTold{}
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		raw, err := io.ReadAll(req.Body)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
 			id := req.Header.Get("X-Goog-Channel-ID")
-			got[id] = append(got[id], told{req.Header.Clone(), string(raw)})
+			got[id] = append(got[id], driveTold{req.Header.Clone(), string(raw)})
 		}
 	}))
 	t.Cleanup(receiver.Close)

@@ -54,7 +54,7 @@ func (h *Handler) docParams(s *org.State, w *org.DocWork, primary bool) []org.Pa
 	}
 	k := s.Docs.Corpora[w.Corpus]
 	id := h.fileID(s, k.Root)
-	return append(list, text("owner", s.Docs.Name(k.Root)), org.Param{Name: "owner_is_shared_drive", Value: true}, org.Param{Name: "owner_is_team_drive", Value: true},
+	return append(list, text("owner", w.DriveName), org.Param{Name: "owner_is_shared_drive", Value: true}, org.Param{Name: "owner_is_team_drive", Value: true},
 		text("shared_drive_id", id), text("team_drive_id", id))
 }
 
@@ -104,8 +104,8 @@ func (h *Handler) workParams(s *org.State, e *org.Event) []org.Param {
 		return []org.Param{words("old_value", w.OldTitle), words("new_value", w.Title)}
 	case org.DocMove:
 		return []org.Param{
-			text("source_folder_id", h.fileID(s, w.From)), text("source_folder_title", s.Docs.Name(w.From)), text("destination_folder_id", h.fileID(s, w.To)),
-			text("destination_folder_title", s.Docs.Name(w.To)),
+			text("source_folder_id", h.fileID(s, w.From)), text("source_folder_title", w.FromName), text("destination_folder_id", h.fileID(s, w.To)),
+			text("destination_folder_title", w.ToName),
 		}
 	case org.DocOwner:
 		return []org.Param{text("new_owner", h.login(s, w.NewOwner)), text("target_user", h.login(s, w.NewOwner))}

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Fetches the vendors' own API specifications for tests into the user's cache,
-# once: GitHub's from its npm package, Okta's from the module of its Go SDK.
+# once: GitHub's from its npm package, Okta's from the module of its Go SDK,
+# Google's discovery documents from that of its API clients.
 # Prints the directory. They are not part of Weir and are not committed.
 set -euo pipefail
 octokit=23.0.2
 octokit_sum=71a18407dd5e8464f4e0525daf03deabbe65abd9287d6adc7b5d98f516cd0d0c
 okta=v5.0.2
+google=v0.311.0
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/weir/specs
 github_dir=$dir/octokit-openapi-$octokit
 okta_dir=$dir/okta-sdk-golang-$okta
+google_dir=$dir/google-api-$google
 mkdir -p "$dir"
 tmp=$(mktemp -d "$dir/fetch.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -33,5 +36,11 @@ if [ ! -f "$okta_dir/openapi.yaml" ]; then
   (cd "$tmp" && printf 'module specs\n\ngo 1.26\n' >go.mod &&
     from=$("${GO:-go}" mod download -json "github.com/okta/okta-sdk-golang/v5@$okta" | sed -n 's/^\t"Dir": "\(.*\)",\?$/\1/p') &&
     mkdir -p "$okta_dir" && cp "$from/okta/api/openapi.yaml" new.yaml && chmod 644 new.yaml && mv new.yaml "$okta_dir/openapi.yaml")
+fi
+if [ ! -f "$google_dir/drive.json" ]; then
+  (cd "$tmp" && printf 'module specs\n\ngo 1.26\n' >go.mod &&
+    from=$("${GO:-go}" mod download -json "google.golang.org/api@$google" | sed -n 's/^\t"Dir": "\(.*\)",\?$/\1/p') &&
+    mkdir -p google && for api in directory reports datatransfer; do cp "$from/admin/$api/v1/"*-api.json "google/$api.json"; done &&
+    cp "$from/drive/v3/drive-api.json" google/drive.json && chmod -R u+w google && rm -rf "$google_dir" && mv google "$google_dir")
 fi
 echo "$dir"

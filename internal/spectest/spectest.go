@@ -64,6 +64,15 @@ type Spec struct {
 // WEIR_REQUIRE_SPECS=1 the test fails instead.
 func Load(t testing.TB, file string, known []Known) *Spec {
 	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile(cached(t, file))
+	require.NoError(t, err)
+	return newSpec(t, doc, known)
+}
+
+// cached returns the name of a specification's file, or skips the test where it
+// is not installed.
+func cached(t testing.TB, file string) string {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	name := filepath.Join(cache, "weir", "specs", filepath.FromSlash(file))
@@ -73,8 +82,11 @@ func Load(t testing.TB, file string, known []Known) *Spec {
 		}
 		t.Skipf("the vendors' specifications are not installed (make specs): %v", err)
 	}
-	doc, err := openapi3.NewLoader().LoadFromFile(name)
-	require.NoError(t, err)
+	return name
+}
+
+func newSpec(t testing.TB, doc *openapi3.T, known []Known) *Spec {
+	t.Helper()
 	doc.Servers = nil // the sandbox serves it elsewhere
 	router, err := gorillamux.NewRouter(doc)
 	require.NoError(t, err)

@@ -46,8 +46,13 @@ func (h *Handler) login(s *org.State, account int) string { return s.Accounts[ap
 // docParams are what all events about a file tell.
 func (h *Handler) docParams(s *org.State, w *org.DocWork, primary bool) []org.Param {
 	list := []org.Param{
-		{Name: "primary_event", Value: primary}, {Name: "billable", Value: true}, text("doc_id", h.fileID(s, w.Doc)), text("doc_type", docType(w.Media)), text("doc_title", w.Title),
-		text("visibility", w.Visibility), {Name: "is_encrypted", Value: false}, text("originating_app_id", "691301496089"), {Name: "actor_is_collaborator_account", Value: false},
+		{Name: "primary_event", Value: primary},
+		{Name: "billable", Value: true},
+		text("doc_id", h.fileID(s, w.Doc)), text("doc_type", docType(w.Media)), text("doc_title", w.Title),
+		text("visibility", w.Visibility),
+		{Name: "is_encrypted", Value: false},
+		text("originating_app_id", "691301496089"),
+		{Name: "actor_is_collaborator_account", Value: false},
 	}
 	if w.Owner >= 0 {
 		return append(list, text("owner", h.login(s, w.Owner)), org.Param{Name: "owner_is_shared_drive", Value: false}, org.Param{Name: "owner_is_team_drive", Value: false})
@@ -124,6 +129,7 @@ func (h *Handler) workParams(s *org.State, e *org.Event) []org.Param {
 			return append(list, text("membership_change_type", "remove_from_shared_drive"), text("removed_role", logRoles[w.OldRole]))
 		}
 		return append(list, text("membership_change_type", "change_role"), text("added_role", logRoles[w.NewRole]), text("removed_role", logRoles[w.OldRole]))
+	default:
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package googleworkspace
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"mime"

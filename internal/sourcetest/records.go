@@ -274,7 +274,7 @@ func (s *Site) entities() map[string]bool {
 		add("account", r["emails"].([]string)...)
 	})
 	each("groups", func(r rowtest.Row) {
-		add("group", r["group_id"].(string))
+		add("group", r["group_id"].(string), r["email"].(string))
 		add("group", r["alias_ids"].([]string)...)
 	})
 	each("apps", func(r rowtest.Row) {

@@ -41,7 +41,6 @@ type Facts struct {
 	Parameters, ActorEmail, Profile string
 	CallerType                      string
 	IPAddress, RegionCode           string
-	Unlicensed                      map[string]bool // applications that the customer has no licence for
 
 	// Token endpoint (3).
 	TokenLife     time.Duration
@@ -91,7 +90,7 @@ func Default() Facts {
 		},
 		NewestFirst: true, Retention: 180 * day, GmailSpan: 30 * day, NeedsGmailWindow: true,
 		UniqueQualifier: "uniqueQualifier", Events: "events", Parameters: "parameters", ActorEmail: "email", Profile: "profileId", CallerType: "callerType",
-		IPAddress: "ipAddress", RegionCode: "regionCode", Unlicensed: map[string]bool{"access_transparency": true, "vault": true},
+		IPAddress: "ipAddress", RegionCode: "regionCode",
 
 		TokenLife: 3599 * time.Second, AssertionLife: time.Hour, GrantType: "urn:ietf:params:oauth:grant-type:jwt-bearer", TokenType: "Bearer",
 

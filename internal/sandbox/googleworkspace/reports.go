@@ -28,7 +28,6 @@ type item struct {
 // entry is where an item stands in the log of its application.
 type entry struct {
 	e       *org.Event
-	log     string    // of the organization: numbers of events are its own
 	n       int       // among the items of its event
 	visible time.Time // when it can be seen
 	again   bool      // it is there once more
@@ -39,7 +38,7 @@ func (x *entry) place() string {
 	if x.again {
 		again = 1
 	}
-	return fmt.Sprintf("%015d/%09d/%s/%d/%d", x.e.At.UnixMilli(), x.e.N, x.log, x.n, again)
+	return fmt.Sprintf("%015d/%09d/%d/%d", x.e.At.UnixMilli(), x.e.N, x.n, again)
 }
 
 func order(a, b *entry) int {
@@ -49,20 +48,20 @@ func order(a, b *entry) int {
 		}
 		return 0
 	}
-	return cmp.Or(a.e.At.Compare(b.e.At), cmp.Compare(a.e.N, b.e.N), cmp.Compare(a.log, b.log), cmp.Compare(a.n, b.n), cmp.Compare(again(a), again(b)))
+	return cmp.Or(a.e.At.Compare(b.e.At), cmp.Compare(a.e.N, b.e.N), cmp.Compare(a.n, b.n), cmp.Compare(again(a), again(b)))
 }
 
 // reports is what the audit log has, by application, in the order in which it
 // happened.
 type reports struct {
 	mu   sync.Mutex
-	next map[string]int // by log of the organization: event that has not been looked at
+	next int // event that has not been looked at
 	logs map[string][]*entry
 	came map[string][]*entry // the same, in the order in which it came
 }
 
 func newReports() *reports {
-	return &reports{next: map[string]int{}, logs: map[string][]*entry{}, came: map[string][]*entry{}}
+	return &reports{logs: map[string][]*entry{}, came: map[string][]*entry{}}
 }
 
 // log returns the log of an application, up to now.
@@ -70,14 +69,12 @@ func (h *Handler) log(s *org.State, name string) []*entry {
 	r := h.reports
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, log := range []string{app, org.DriveLog} {
-		for _, e := range s.Events[log][r.next[log]:] {
-			for n, it := range h.items(s, e) {
-				r.add(it.app, &entry{e: e, log: log, n: n, again: e.Again, visible: h.visible(log, e, n, it)})
-			}
+	for _, e := range s.Events[app][r.next:] {
+		for n, it := range h.items(s, e) {
+			r.add(it.app, &entry{e: e, n: n, again: e.Again, visible: h.visible(e, n, it)})
 		}
-		r.next[log] = len(s.Events[log])
 	}
+	r.next = len(s.Events[app])
 	return r.logs[name]
 }
 
@@ -95,10 +92,10 @@ func (r *reports) add(name string, x *entry) {
 // visible is when an item can be seen: so much later than it happened as is usual
 // for its application. What the log showed before the tenant began has all come
 // when it does: of a life that stands still, it has nothing more to tell.
-func (h *Handler) visible(log string, e *org.Event, n int, it item) time.Time {
+func (h *Handler) visible(e *org.Event, n int, it item) time.Time {
 	max := h.facts.lag(it)
-	lag := time.Duration(h.noise("lag "+log+it.app, e.N*8+n, 1000)) * max / 1000
-	if h.noise("slow "+log+it.app, e.N*8+n, 40) == 0 {
+	lag := time.Duration(h.noise("lag "+it.app, e.N*8+n, 1000)) * max / 1000
+	if h.noise("slow "+it.app, e.N*8+n, 40) == 0 {
 		lag += 2 * max
 	}
 	at := e.Seen.Add(lag)
@@ -110,7 +107,7 @@ func (h *Handler) visible(log string, e *org.Event, n int, it item) time.Time {
 	if d, ok := f.Late[it.app]; ok {
 		extra = d
 	}
-	return at.Add(time.Duration(h.noise("late "+log, e.N*8+n, 1000)) * extra / 1000)
+	return at.Add(time.Duration(h.noise("late", e.N*8+n, 1000)) * extra / 1000)
 }
 
 // lag is what is usual for an application (5.7).
@@ -217,8 +214,12 @@ func (c *call) askedMore(q *reportQuery) *failure {
 
 // unlicensed says whether the customer has no licence for an application.
 func (h *Handler) unlicensed(name string) bool {
-	return h.facts.Unlicensed[name] || slices.Contains(h.Faults().Unlicensed, name)
+	return strings.HasPrefix(h.t.Name, "starter-") && slices.Contains(starterLacks, name) || slices.Contains(h.Faults().Unlicensed, name)
 }
+
+// starterLacks are applications that a customer whose name begins with "starter-"
+// has no licence for.
+var starterLacks = []string{"drive", "vault", "access_transparency", "rules", "context_aware_access", "gemini_in_workspace_apps"}
 
 // condition reads one filter: param, operator and value.
 func condition(text string) (param, operator, value string, ok bool) {

@@ -11,7 +11,7 @@ const nobody = "105250506097979753968"
 
 // qualifier makes items of one time differ: it can be less than 0.
 func (h *Handler) qualifier(x *entry) int64 {
-	b := h.hash("qualifier "+x.log, x.e.N*8+x.n)
+	b := h.hash("qualifier", x.e.N*8+x.n)
 	return int64(binary.BigEndian.Uint64(b[:8]))
 }
 
@@ -24,7 +24,7 @@ func (h *Handler) activityView(s *org.State, x *entry, it item) object {
 	v := object{
 		"kind": "admin#reports#activity",
 		"id":   object{"time": stamp(e.At), f.UniqueQualifier: itoa(h.qualifier(x)), "applicationName": it.app, "customerId": h.customer},
-		"etag": h.etag("activity", x.log, e.N, x.n), "actor": h.actorView(s, e, it),
+		"etag": h.etag("activity", e.N, x.n), "actor": h.actorView(s, e, it),
 	}
 	if e.Client.IP != "" {
 		v[f.IPAddress] = e.Client.IP

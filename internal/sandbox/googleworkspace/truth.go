@@ -115,15 +115,15 @@ func (t *truth) privileges() {
 	}
 }
 
-// told says whether what an account has given out can be listed.
-func told(a *org.Account) bool { return listed(a) && a.Status != org.Suspended }
+// grantsTold says whether what an account has given out can be listed.
+func grantsTold(a *org.Account) bool { return listed(a) && a.Status != org.Suspended }
 
 // apps are the clients that somebody has let in: no list has them.
 func (t *truth) apps() {
 	h, s := t.h, t.s
 	seen := map[int]bool{}
 	for _, g := range s.Grants[app] {
-		if !g.Gone.IsZero() || g.Kind != org.GrantConsent || !told(s.Accounts[app][g.Account]) || seen[g.Integration] {
+		if !g.Gone.IsZero() || g.Kind != org.GrantConsent || !grantsTold(s.Accounts[app][g.Account]) || seen[g.Integration] {
 			continue
 		}
 		seen[g.Integration] = true
@@ -140,7 +140,7 @@ func (t *truth) grants() {
 	h, s := t.h, t.s
 	for _, g := range s.Grants[app] {
 		a := s.Accounts[app][g.Account]
-		if !g.Gone.IsZero() || !told(a) {
+		if !g.Gone.IsZero() || !grantsTold(a) {
 			continue
 		}
 		row := schemas.AppGrant{PrincipalID: h.userID(a.N), PrincipalKind: "account", Consent: "user", Status: "active"}

@@ -31,7 +31,7 @@ var DocVerbs = []Verb{
 	DocClose, DocOpen, DriveMember,
 }
 
-// DocWork is what an event of DriveLog is about.
+// DocWork is what an event about files at Google is about.
 type DocWork struct {
 	Doc           int32
 	Title, Media  string // at that time
@@ -72,7 +72,7 @@ func (s *State) Filed(x *Act, v Verb, w DocWork) {
 	}
 	e := x.event(v)
 	e.Doc = &w
-	s.record(DriveLog, &e)
+	s.record(GoogleWorkspace, &e)
 }
 
 // changed notes that a doc changed.

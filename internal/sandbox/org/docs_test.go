@@ -27,12 +27,22 @@ func printDocs(w *World) (out string) {
 			x.Sharing, x.Lock = nil, nil
 			fmt.Fprintf(h, "%s %+v %+v\n", d.Name(int32(i)), x, d.old[int32(i)])
 		}
-		for _, e := range s.Events[DriveLog] {
+		for _, e := range worked(s) {
 			fmt.Fprintf(h, "%d %s %s %s %+v %s %+v\n", e.N, e.At, e.Seen, e.Verb, e.Actor, e.Client.IP, *e.Doc)
 		}
-		out = fmt.Sprintf("%x: %d corpora, %d files, %d changes, %d events", h.Sum64(), len(d.Corpora), d.Files(), len(d.Log), len(s.Events[DriveLog]))
+		out = fmt.Sprintf("%x: %d corpora, %d files, %d changes, %d events", h.Sum64(), len(d.Corpora), d.Files(), len(d.Log), len(worked(s)))
 	})
 	return out
+}
+
+// worked are the events about files.
+func worked(s *State) (list []*Event) {
+	for _, e := range s.Events[GoogleWorkspace] {
+		if e.Doc != nil {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 func TestDocsAreTheSame(t *testing.T) {
@@ -111,7 +121,7 @@ func TestDocsKinds(t *testing.T) {
 	o.History = 10 * day
 	New(o).View(func(s *State) {
 		seen := map[Verb]int{}
-		for _, e := range s.Events[DriveLog] {
+		for _, e := range worked(s) {
 			seen[e.Verb]++
 		}
 		for _, v := range DocVerbs {

@@ -14,7 +14,6 @@ type journal struct {
 	entra   *rand.Rand // of Microsoft365, likewise
 	office  *rand.Rand // of OfficeLog, likewise
 	google  *rand.Rand // of GoogleWorkspace, likewise
-	docs    *rand.Rand // of DriveLog, likewise
 	now     int64      // Unix milliseconds
 	count   map[string]int
 	pending queue[entry] // not yet seen
@@ -91,8 +90,6 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 		r = j.office
 	case GoogleWorkspace:
 		r = j.google
-	case DriveLog:
-		r = j.docs
 	}
 	if l := &j.log; l.Late > 0 || l.OutOfOrder > 0 || l.Duplicates > 0 {
 		switch d := r.Float64(); {

@@ -345,7 +345,7 @@ type Event struct {
 	RiskAt  time.Time  // since when the risk is known
 	Work    *Work      // OfficeLog
 	Report  *Report    // Google: Reported
-	Doc     *DocWork   // DriveLog
+	Doc     *DocWork   // Google: of files
 }
 
 // Verb is what happened, in no vendor's words.

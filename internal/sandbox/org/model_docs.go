@@ -6,10 +6,6 @@ import (
 	"time"
 )
 
-// DriveLog is the log of what people do with files at Google: apart from that of
-// its directory, whose app is GoogleWorkspace.
-const DriveLog = "google_workspace/drive"
-
 // Docs is what the organization keeps at Google Drive. Accounts and groups that
 // are named here are those of GoogleWorkspace.
 type Docs struct {

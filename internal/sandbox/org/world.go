@@ -131,7 +131,6 @@ func newState(o Options) State {
 	s.journal.entra = source(o, "entra log")
 	s.journal.office = source(o, "office log")
 	s.journal.google = source(o, "google log")
-	s.journal.docs = source(o, "docs log")
 	return s
 }
 

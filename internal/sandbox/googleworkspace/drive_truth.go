@@ -12,8 +12,7 @@ import (
 //
 // choice: a My Drive is a container that is called by its owner's id; its root folder
 // is another name of it. What somebody owns is in their container, wherever its folder
-// is. A path begins below the container's root and needs every folder on the way to be
-// in the container. A shared drive that nobody can be acted as in is a container whose
+// is. A shared drive that nobody can be acted as in is a container whose
 // files nobody lists.
 func (t *truth) drive() {
 	for _, k := range t.s.Docs.Corpora {
@@ -98,28 +97,35 @@ func (t *truth) file(n int32, container, containerName string) {
 	t.filePermissions(n, row.FileID)
 }
 
-// path is the names of folders from below the container's root down to a doc, as far
-// as they are in its container.
+// path is the names of folders from below the root down to a doc, as far as who
+// lists it can see them.
 func (t *truth) path(n int32) string {
 	d := t.s.Docs
-	x := &d.All[n]
-	if p := &d.All[x.Parent]; p.Parent < 0 || p.Owner != x.Owner || p.Gone {
-		return d.Name(n)
+	who, path := int(d.All[n].Owner), d.Name(n)
+	for t.opens(who, d.All[n].Parent) {
+		if n = d.All[n].Parent; d.All[n].Parent < 0 {
+			break
+		}
+		path = d.Name(n) + "/" + path
 	}
-	return t.path(x.Parent) + "/" + d.Name(n)
+	return path
 }
 
-// tellsParent says whether a doc's folder is told to who lists it: its owner, if they
-// can open it.
+// tellsParent says whether a doc's folder is told to who lists it.
 func (t *truth) tellsParent(n int32) bool {
 	x := &t.s.Docs.All[n]
-	if x.Owner < 0 {
+	return t.opens(int(x.Owner), x.Parent)
+}
+
+// opens says whether an account can look into a folder; -1: a member of its drive.
+func (t *truth) opens(account int, n int32) bool {
+	if account < 0 {
 		return true
 	}
-	if !t.s.There(x.Parent) {
+	if !t.s.There(n) {
 		return false
 	}
-	role, _ := t.s.DocRole(int(x.Owner), x.Parent)
+	role, _ := t.s.DocRole(account, n)
 	return role != ""
 }
 

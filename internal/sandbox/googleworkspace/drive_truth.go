@@ -70,7 +70,7 @@ func (t *truth) file(n int32, container, containerName string) {
 	}
 	row := schemas.File{
 		FileID: h.fileID(s, n), Kind: "file", Name: d.Name(n), Path: t.path(n), ContainerID: container, ContainerName: containerName, ContainerKind: "drive",
-		MimeType: d.Media(n), Revision: itoa(max(x.Version, 1)), CreatedAt: schemas.Time(x.Created), ModifiedAt: schemas.Time(x.Modified), ModifiedBy: t.h.userID(int(x.ModifiedBy)),
+		MimeType: d.Media(n), Revision: itoa(max(x.Version, 1)), CreatedAt: schemas.Time(x.Created), ModifiedAt: schemas.Time(x.Modified), ModifiedBy: t.maker(int(x.ModifiedBy)),
 		Trashed: schemas.Some(d.InTrash(n)), Sharing: t.sharing(n), WebURL: h.webLink(s, n),
 	}
 	if t.tellsParent(n) {
@@ -95,6 +95,14 @@ func (t *truth) file(n int32, container, containerName string) {
 	}
 	t.rows.Files = append(t.rows.Files, row)
 	t.filePermissions(n, row.FileID)
+}
+
+// maker is who changed a doc: choice: by the address, once there is no such account.
+func (t *truth) maker(account int) string {
+	if a := t.s.Accounts[app][account]; !a.Gone.IsZero() {
+		return strings.ToLower(a.Login)
+	}
+	return t.h.userID(account)
 }
 
 // path is the names of folders from below the root down to a doc, as far as who

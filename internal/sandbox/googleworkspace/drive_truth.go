@@ -108,9 +108,9 @@ func (t *truth) file(n int32, container, containerName string) {
 	t.filePermissions(n, row.FileID)
 }
 
-// maker is who changed a doc: choice: by the address, once there is no such account.
+// maker is who changed a doc. choice: by the address, once the account is deleted.
 func (t *truth) maker(account int) string {
-	if a := t.s.Accounts[app][account]; !a.Gone.IsZero() {
+	if a := t.s.Accounts[app][account]; !listed(a) {
 		return strings.ToLower(a.Login)
 	}
 	return t.h.userID(account)

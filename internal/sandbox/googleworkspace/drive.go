@@ -65,7 +65,6 @@ var (
 	scopesWrite   = []string{"drive", "drive.file"}
 	scopesChange  = []string{"drive", "drive.file", "drive.metadata"}
 	scopesDrives  = []string{"drive", "drive.readonly"}
-	scopesDrive   = []string{"drive"}
 )
 
 // Parameters that all methods know.

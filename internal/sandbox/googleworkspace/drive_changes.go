@@ -138,6 +138,12 @@ func (c *driveCall) tells(l changeLog, at int) int {
 	return tellsNothing
 }
 
+// has says whether a member of an object is true.
+func has(v object, name string) bool {
+	is, _ := v[name].(bool)
+	return is
+}
+
 // listChanges tells what has changed since a token (5.9).
 func (c *driveCall) listChanges(m mask) *failure {
 	if c.flag("includeItemsFromAllDrives") && !c.flag("supportsAllDrives") {
@@ -159,7 +165,7 @@ func (c *driveCall) listChanges(m mask) *failure {
 	changes := []object{}
 	removed := c.q.Get("includeRemoved") != "false"
 	for ; at < len(c.s.Docs.Log) && len(changes) < size; at++ {
-		if v := c.changeAt(l, at, want); v != nil && (removed || v["removed"] == false) {
+		if v := c.changeAt(l, at, want); v != nil && (removed || !has(v, "removed")) {
 			changes = append(changes, v)
 		}
 	}

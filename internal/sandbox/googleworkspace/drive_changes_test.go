@@ -26,9 +26,9 @@ func (c *driveClient) since(token, flags string) (told []string, next string) {
 			"&fields=nextPageToken,newStartPageToken,changes(changeType,time,removed,fileId,driveId,file(name,trashed,driveId),drive(id,name))")
 		for _, x := range a.list("changes") {
 			switch {
-			case x["removed"] == true && x["changeType"] == "drive":
+			case has(x, "removed") && x["changeType"] == "drive":
 				told = append(told, "-drive "+x["driveId"].(string))
-			case x["removed"] == true:
+			case has(x, "removed"):
 				require.NotContains(c.T, x, "file")
 				told = append(told, "-"+x["fileId"].(string))
 			case x["changeType"] == "drive":
@@ -108,7 +108,7 @@ func TestDriveChanges(t *testing.T) {
 	require.Equal(t, 200, o.patch("files/"+inside+"?supportsAllDrives=true&addParents=root&removeParents="+drive, object{}).status)
 	told, dt = o.since(dt, d)
 	require.Equal(t, []string{"-" + inside}, told, "it went elsewhere")
-	told, ot = o.since(ot, "")
+	told, _ = o.since(ot, "")
 	require.Equal(t, []string{"inside"}, told)
 	admin := r.as(0)
 	const all = "?supportsAllDrives=true&useDomainAdminAccess=true"
@@ -155,7 +155,7 @@ func TestDriveChangesAreComplete(t *testing.T) {
 			a := c.ok("changes?pageSize=7&pageToken=" + token + "&fields=nextPageToken,newStartPageToken,changes(removed,fileId,file(id,name,trashed,parents,ownedByMe,permissions(id,role)))")
 			for _, x := range a.list("changes") {
 				f, _ := x["file"].(object)
-				if f == nil || f["ownedByMe"] != true {
+				if f == nil || !has(f, "ownedByMe") {
 					delete(have, x["fileId"].(string))
 					continue
 				}
@@ -182,8 +182,8 @@ func TestDriveChangesAreComplete(t *testing.T) {
 	}
 }
 
-// told is what a receiver got.
-type told struct {
+// driveTold is what a receiver got.
+type driveTold struct {
 	head http.Header
 	body string
 }
@@ -194,14 +194,14 @@ func TestDrivePush(t *testing.T) {
 	users := r.users()
 	a, b := r.as(users[1]), r.as(users[2])
 	var mu sync.Mutex
-	got := map[string][]told{}
+	got := map[string][]driveTold{}
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		raw, err := io.ReadAll(req.Body)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
 			id := req.Header.Get("X-Goog-Channel-ID")
-			got[id] = append(got[id], told{req.Header.Clone(), string(raw)})
+			got[id] = append(got[id], driveTold{req.Header.Clone(), string(raw)})
 		}
 	}))
 	t.Cleanup(receiver.Close)

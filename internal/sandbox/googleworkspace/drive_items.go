@@ -46,15 +46,20 @@ func (h *Handler) login(s *org.State, account int) string { return s.Accounts[ap
 // docParams are what all events about a file tell.
 func (h *Handler) docParams(s *org.State, w *org.DocWork, primary bool) []org.Param {
 	list := []org.Param{
-		{Name: "primary_event", Value: primary}, {Name: "billable", Value: true}, text("doc_id", h.fileID(s, w.Doc)), text("doc_type", docType(w.Media)), text("doc_title", w.Title),
-		text("visibility", w.Visibility), {Name: "is_encrypted", Value: false}, text("originating_app_id", "691301496089"), {Name: "actor_is_collaborator_account", Value: false},
+		{Name: "primary_event", Value: primary},
+		{Name: "billable", Value: true},
+		text("doc_id", h.fileID(s, w.Doc)), text("doc_type", docType(w.Media)), text("doc_title", w.Title),
+		text("visibility", w.Visibility),
+		{Name: "is_encrypted", Value: false},
+		text("originating_app_id", "691301496089"),
+		{Name: "actor_is_collaborator_account", Value: false},
 	}
 	if w.Owner >= 0 {
 		return append(list, text("owner", h.login(s, w.Owner)), org.Param{Name: "owner_is_shared_drive", Value: false}, org.Param{Name: "owner_is_team_drive", Value: false})
 	}
 	k := s.Docs.Corpora[w.Corpus]
 	id := h.fileID(s, k.Root)
-	return append(list, text("owner", s.Docs.Name(k.Root)), org.Param{Name: "owner_is_shared_drive", Value: true}, org.Param{Name: "owner_is_team_drive", Value: true},
+	return append(list, text("owner", w.DriveName), org.Param{Name: "owner_is_shared_drive", Value: true}, org.Param{Name: "owner_is_team_drive", Value: true},
 		text("shared_drive_id", id), text("team_drive_id", id))
 }
 
@@ -104,8 +109,8 @@ func (h *Handler) workParams(s *org.State, e *org.Event) []org.Param {
 		return []org.Param{words("old_value", w.OldTitle), words("new_value", w.Title)}
 	case org.DocMove:
 		return []org.Param{
-			text("source_folder_id", h.fileID(s, w.From)), text("source_folder_title", s.Docs.Name(w.From)), text("destination_folder_id", h.fileID(s, w.To)),
-			text("destination_folder_title", s.Docs.Name(w.To)),
+			text("source_folder_id", h.fileID(s, w.From)), text("source_folder_title", w.FromName), text("destination_folder_id", h.fileID(s, w.To)),
+			text("destination_folder_title", w.ToName),
 		}
 	case org.DocOwner:
 		return []org.Param{text("new_owner", h.login(s, w.NewOwner)), text("target_user", h.login(s, w.NewOwner))}
@@ -124,6 +129,7 @@ func (h *Handler) workParams(s *org.State, e *org.Event) []org.Param {
 			return append(list, text("membership_change_type", "remove_from_shared_drive"), text("removed_role", logRoles[w.OldRole]))
 		}
 		return append(list, text("membership_change_type", "change_role"), text("added_role", logRoles[w.NewRole]), text("removed_role", logRoles[w.OldRole]))
+	default:
 	}
 	return nil
 }

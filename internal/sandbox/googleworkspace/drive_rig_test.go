@@ -114,6 +114,9 @@ func (c *driveClient) do(method, path string, body any, head ...string) driveAns
 	require.NoError(c.T, err)
 	req.Header.Set("User-Agent", "test/1 (gzip)")
 	req.Header.Set("Authorization", "Bearer "+c.token)
+	if method != http.MethodGet {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	for i := 0; i < len(head); i += 2 {
 		req.Header.Set(head[i], head[i+1])
 	}

@@ -74,11 +74,11 @@ func TestDriveEnumeration(t *testing.T) {
 			require.Equal(t, id, f["driveId"])
 			require.NotContains(t, f, "permissions")
 			require.NotContains(t, f, "owners")
-			if f["hasAugmentedPermissions"] == true {
+			if has(f, "hasAugmentedPermissions") {
 				direct := 0
 				for _, p := range c.all("files/"+f["id"].(string)+"/permissions?supportsAllDrives=true&pageSize=100&fields=nextPageToken,permissions(id,type,role,emailAddress,permissionDetails)", "permissions") {
 					for _, x := range p["permissionDetails"].([]any) {
-						if x.(object)["inherited"] == false {
+						if !has(x.(object), "inherited") {
 							direct++
 						} else {
 							require.NotEmpty(t, x.(object)["inheritedFrom"])

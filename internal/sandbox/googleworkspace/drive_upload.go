@@ -2,6 +2,7 @@ package googleworkspace
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -88,7 +89,7 @@ func related(kind string, raw []byte) (meta, data []byte, media string, ok bool)
 	for i := range 3 {
 		p, err := r.NextRawPart()
 		if err != nil {
-			return meta, data, media, err == io.EOF && i == 2
+			return meta, data, media, errors.Is(err, io.EOF) && i == 2
 		}
 		part, err := io.ReadAll(p)
 		if err != nil {

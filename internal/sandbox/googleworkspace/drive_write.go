@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +53,9 @@ type fileBody struct {
 	}
 }
 
+// readOnlyFields are some of those that the vendor sets itself.
+var readOnlyFields = strings.Fields("id kind owners permissions permissionIds driveId size md5Checksum sha1Checksum sha256Checksum headRevisionId shared version webViewLink")
+
 // parseFile reads metadata, and refuses what cannot be written.
 func (c *driveCall) parseFile(raw []byte, update bool) (in fileBody, f *failure) {
 	if len(raw) == 0 {
@@ -69,7 +73,7 @@ func (c *driveCall) parseFile(raw []byte, update bool) (in fileBody, f *failure)
 		case oneFile.known[name] == nil && !oneFile.known.has(name):
 			c.h.t.Violate("no such property", c.r.URL.Path+" "+name)
 			return in, invalid("Invalid JSON payload received. Unknown name %q", name)
-		case strings.Contains(" id kind owners permissions permissionIds driveId size md5Checksum sha1Checksum sha256Checksum headRevisionId shared version webViewLink ", " "+name+" ") && (update || name != "id"):
+		case slices.Contains(readOnlyFields, name) && (update || name != "id"):
 			return in, refuse(http.StatusForbidden, "fieldNotWritable", "The resource body includes fields which are not directly writable.")
 		}
 	}
@@ -321,8 +325,7 @@ func mediaType(media string) uint8 {
 	media, _, _ = strings.Cut(media, ";")
 	text := 0
 	for i, t := range org.FileTypes {
-		switch strings.TrimSpace(media) {
-		case t.Media:
+		if strings.TrimSpace(media) == t.Media {
 			return uint8(i)
 		}
 		if t.Media == "text/plain" {

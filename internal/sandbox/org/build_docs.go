@@ -130,18 +130,15 @@ func outsider(r *rand.Rand) string {
 	return pick(r, givenNames).plain + "." + pick(r, familyNames).plain + "@" + External
 }
 
-// fillDocs shares files out: shared drives hold more than My Drives.
+// fillDocs shares files out: two fifths to My Drives, the rest to shared drives.
 func (b *builder) fillDocs(files int) {
 	corpora := b.Docs.Corpora
-	weight := func(c *Corpus) int {
+	shared := len(corpora) - len(b.Docs.mine)
+	share := func(c *Corpus) int {
 		if c.Shared() {
-			return 3
+			return files * 3 / 5 / shared
 		}
-		return 2
-	}
-	sum := 0
-	for _, c := range corpora {
-		sum += weight(c)
+		return files * 2 / 5 / len(b.Docs.mine)
 	}
 	all := make([]Doc, 0, len(b.Docs.All)+files+files/10+3*len(corpora)+1024)
 	b.Docs.All = append(all, b.Docs.All...)
@@ -149,7 +146,7 @@ func (b *builder) fillDocs(files int) {
 	users := b.docUsers()
 	given := 0
 	for i, c := range corpora {
-		n := files * weight(c) / sum
+		n := share(c)
 		if i == len(corpora)-1 {
 			n = files - given
 		}

@@ -40,7 +40,10 @@ type DocWork struct {
 	Visibility    string // after it
 	OldVisibility string // before it
 	OldTitle      string // of a rename
+	DriveName     string // of the shared drive; "": it is in none
 	From, To      int32  // folders of a move; -1 none
+	FromName      string //
+	ToName        string //
 	Source        int32  // of a copy; -1 none
 	Grantee       DocGrant
 	OldRole       string // of the grantee; "": none
@@ -52,8 +55,13 @@ type DocWork struct {
 func (s *State) DocAt(n int32) DocWork {
 	d := s.Docs
 	v := s.Visibility(n)
+	drive := ""
+	if c := d.Corpora[d.All[n].Corpus]; c.Shared() {
+		drive = d.Name(c.Root)
+	}
 	return DocWork{
-		Doc: n, Title: d.Name(n), Media: d.Media(n), Owner: int(d.All[n].Owner), Corpus: d.All[n].Corpus, Visibility: v, OldVisibility: v, From: -1, To: -1, Source: -1, NewOwner: -1,
+		DriveName: drive,
+		Doc:       n, Title: d.Name(n), Media: d.Media(n), Owner: int(d.All[n].Owner), Corpus: d.All[n].Corpus, Visibility: v, OldVisibility: v, From: -1, To: -1, Source: -1, NewOwner: -1,
 	}
 }
 
@@ -230,8 +238,10 @@ func (s *State) RenameDoc(x *Act, n int32, name string) {
 func (s *State) MoveDoc(x *Act, n, parent int32) {
 	w := s.DocAt(n)
 	w.From, w.To = s.Docs.All[n].Parent, parent
+	w.FromName, w.ToName = s.Docs.Name(w.From), s.Docs.Name(w.To)
 	s.moveDoc(x, n, parent, x.by())
-	w.Owner, w.Corpus = int(s.Docs.All[n].Owner), s.Docs.All[n].Corpus
+	now := s.DocAt(n)
+	w.Owner, w.Corpus, w.DriveName = now.Owner, now.Corpus, now.DriveName
 	s.Filed(x, DocMove, w)
 }
 

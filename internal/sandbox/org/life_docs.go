@@ -11,8 +11,25 @@ var docKinds = []struct {
 	verb   Verb
 	weight int
 }{
-	{DocView, 60}, {DocDownload, 15}, {DocPreview, 8}, {DocPrint, 3}, {DocCreate, 10}, {DocUpload, 12}, {DocEdit, 30}, {DocCopy, 3}, {DocRename, 4}, {DocMove, 4}, {DocTrash, 4},
-	{DocUntrash, 2}, {DocDelete, 1}, {DocAccess, 8}, {DocVisibility, 5}, {DocOwner, 1}, {DocClose, 1}, {DocOpen, 1}, {DriveMember, 2},
+	{DocView, 60},
+	{DocDownload, 15},
+	{DocPreview, 8},
+	{DocPrint, 3},
+	{DocCreate, 10},
+	{DocUpload, 12},
+	{DocEdit, 30},
+	{DocCopy, 3},
+	{DocRename, 4},
+	{DocMove, 4},
+	{DocTrash, 4},
+	{DocUntrash, 2},
+	{DocDelete, 1},
+	{DocAccess, 8},
+	{DocVisibility, 5},
+	{DocOwner, 1},
+	{DocClose, 1},
+	{DocOpen, 1},
+	{DriveMember, 2},
 }
 
 // openEvery is how often those who are new get a My Drive.
@@ -204,6 +221,7 @@ func (o *docsLife) change(x *Act, a *Account, v Verb) {
 		t := o.r.IntN(len(FileTypes))
 		o.NewDoc(x, o.folder(a), name+FileTypes[t].Ext, Doc{Kind: BlobDoc, Type: uint8(t), Size: blobSize(o.r)}, nil)
 		return
+	default:
 	}
 	fits := o.aFile
 	if v == DocCopy {

@@ -136,8 +136,10 @@ func TestSubscribe(t *testing.T) {
 	require.NoError(t, err)
 	require.WithinDuration(t, w.v.clock.Now().Add(10*time.Minute), again, time.Minute)
 	users := "/admin/directory/v1/users"
-	want := []string{"/drive/v3/changes ana@example.com", users + "add " + testSubject, users + "delete " + testSubject, users + "makeAdmin " + testSubject,
-		users + "undelete " + testSubject, users + "update " + testSubject, "admin " + testSubject, "login " + testSubject}
+	want := []string{
+		"/drive/v3/changes ana@example.com", users + "add " + testSubject, users + "delete " + testSubject, users + "makeAdmin " + testSubject,
+		users + "undelete " + testSubject, users + "update " + testSubject, "admin " + testSubject, "login " + testSubject,
+	}
 	slices.Sort(want)
 	require.Equal(t, want, w.told(), "gmail cannot be watched")
 	for key, c := range w.open {
@@ -170,8 +172,10 @@ func TestSubscribe(t *testing.T) {
 	lanes["files"], lanes["activities"] = nil, lanes["activities"][:1]
 	_, err = s.Subscribe(t.Context(), h)
 	require.NoError(t, err)
-	require.Equal(t, []string{users + "add " + testSubject, users + "delete " + testSubject, users + "makeAdmin " + testSubject, users + "undelete " + testSubject,
-		users + "update " + testSubject, "admin " + testSubject}, w.told())
+	require.Equal(t, []string{
+		users + "add " + testSubject, users + "delete " + testSubject, users + "makeAdmin " + testSubject, users + "undelete " + testSubject,
+		users + "update " + testSubject, "admin " + testSubject,
+	}, w.told())
 
 	// A session that comes later does not know them, and opens its own.
 	_, err = w.v.open(nil).Subscribe(t.Context(), h)

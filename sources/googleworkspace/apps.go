@@ -45,15 +45,14 @@ func (s *session) readApps(ctx context.Context, l sources.Lane, c sources.Cursor
 		return failed(fault.New(fault.Permanent, "google_workspace has no lane %q of apps", l.ID))
 	}
 	return func(yield func(*sources.Page, error) bool) {
-		client := s.admin(scopeSecurity)
 		pages := s.list(ctx, c, func(_ context.Context, w *walk, raw []byte) (string, error) {
 			if len(w.at.Phase) > 0 {
 				return w.addPassword(raw, user), nil
 			}
 			return w.addToken(raw, user), nil
 		},
-			listing{client: client, path: httpx.P(pathTokens, user), kind: "admin#directory#tokenList", member: "items"},
-			listing{client: client, path: httpx.P(pathPasswords, user), kind: "admin#directory#aspList", member: "items"})
+			s.tokensOf(user),
+			listing{client: s.admin(scopeSecurity), path: httpx.P(pathPasswords, user), kind: "admin#directory#aspList", member: "items"})
 		for page, err := range pages {
 			if err != nil {
 				page, err = s.unreadable(ctx, user, err)
@@ -66,26 +65,40 @@ func (s *session) readApps(ctx context.Context, l sources.Lane, c sources.Cursor
 }
 
 // unreadable tells what a refusal of a user's tokens means. The vendor answers
-// 401 for a user who was suspended since the users were listed: then nothing can
-// be seen, and the credentials are as good as before. Of a user who was deleted
-// there is nothing.
+// 401 for a user who was suspended since the users were listed, as it does for
+// bad credentials: then nothing can be seen, and the credentials are as good as
+// before. Of a user who was deleted there is nothing.
 func (s *session) unreadable(ctx context.Context, user string, refusal error) (*sources.Page, error) {
 	if httpx.StatusOf(refusal) != http.StatusUnauthorized {
 		return nil, refusal
 	}
 	page := newPage()
-	u, err := s.userOf(ctx, user)
-	switch {
+	switch u, err := s.userOf(ctx, user); {
 	case isGone(err):
 		return page, nil
 	case err != nil && !denied(err):
-		return nil, err // the credentials
+		return nil, err
 	case err == nil && u.Suspended.on:
 		page.Unseen = "the user is suspended"
-	default:
-		page.Unseen = "what the user allowed cannot be read: " + refusal.Error()
+		return page, nil
 	}
+	// Another user's show whether the credentials are good.
+	if err := s.probeApps(ctx); err != nil {
+		return nil, err
+	}
+	switch _, _, err := s.fetch(ctx, s.tokensOf(user), "", s.env.Clock.Now()); {
+	case err == nil:
+		return nil, fault.New(fault.Transient, "tokens that were refused are shown now: %w", refusal)
+	case httpx.StatusOf(err) != http.StatusUnauthorized:
+		return nil, err
+	}
+	page.Unseen = "what the user allowed cannot be read: " + refusal.Error()
 	return page, nil
+}
+
+// tokensOf lists what a user allowed apps.
+func (s *session) tokensOf(user string) listing {
+	return listing{client: s.admin(scopeSecurity), path: httpx.P(pathTokens, user), kind: "admin#directory#tokenList", member: "items"}
 }
 
 func (w *walk) addToken(raw []byte, user string) (reason string) {

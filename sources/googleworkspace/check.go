@@ -210,7 +210,7 @@ func (s *session) probeApps(ctx context.Context) error {
 		}
 		user = page.Users[0].ID
 	}
-	_, _, err := s.fetch(ctx, listing{client: s.admin(scopeSecurity), path: httpx.P(pathTokens, user), kind: "admin#directory#tokenList"}, "", s.env.Clock.Now())
+	_, _, err := s.fetch(ctx, s.tokensOf(user), "", s.env.Clock.Now())
 	return needing(err, "apps")
 }
 

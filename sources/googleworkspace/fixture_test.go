@@ -19,6 +19,12 @@ func fixture() sourcetest.Fixture {
 			"apps":       {scopes + "admin.directory.user.security"},
 			"activities": {scopes + "admin.reports.audit.readonly"},
 		},
+		Unjoined: map[string]string{
+			"actor account":  "a service account of Google Cloud acts by its address, and is in no directory",
+			"app app":        "Drive names an app by the number of its project, and Google's own apps have no tokens",
+			"target account": "somebody outside with whom a file was shared has no account here",
+			"target app":     "Google's own services (Drive and Docs) have no tokens",
+		},
 		Lists:  []string{"users", "groups", "members", "items", "files", "drives", "changes", "permissions"},
 		Recent: "activities: {since: 1h}",
 		Words:  []string{"displayText", "name", "fullName"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"weir/internal/fault"
@@ -28,14 +27,14 @@ type govGrant struct {
 	Client string   `json:"clientId"`
 	App    string   `json:"displayText"`
 	Scopes []string `json:"scopes"`
-	Code   int64    `json:"codeId"`
+	Code   text     `json:"codeId"`
 	Name   string   `json:"name"`
 }
 
 // password tells an app password from what was granted.
 func (g *govGrant) password() bool { return g.Client == "" }
 
-func (g *govGrant) code() string { return strconv.FormatInt(g.Code, 10) }
+func (g *govGrant) code() string { return string(g.Code) }
 
 // id is the grant's app_grants.grant_id.
 func (g *govGrant) id(user string) string {

@@ -357,6 +357,24 @@ func TestMembership(t *testing.T) {
 	require.Equal(t, fault.Permanent, fault.Of(err), "%v", err)
 }
 
+// Whatever the vendor returns instead of what was asked for is refused.
+func TestAnotherIsReturned(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*forge){
+		"user":   func(f *forge) { f.users[ana]["id"] = "1010" },
+		"group":  func(f *forge) { f.groups[team]["id"] = inner },
+		"member": func(f *forge) { f.members[team][ana]["id"] = ben },
+	} {
+		f := newForge(t)
+		s := f.open()
+		f.change(func() { change(f) })
+		_, err := s.Plan(t.Context(), onUser(sources.RemoveMember, ana, "group", team))
+		require.Equal(t, fault.BadData, fault.Of(err), "%s: %v", name, err)
+		require.ErrorContains(t, err, "returned "+name)
+		require.Empty(t, f.writes())
+	}
+}
+
 // A role through a group, or with an end, is told.
 func TestRoles(t *testing.T) {
 	t.Parallel()

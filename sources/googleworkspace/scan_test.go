@@ -133,14 +133,14 @@ func TestOneScopeIsMissing(t *testing.T) {
 // It is that user's alone, and no failure.
 func TestTokensOfTheSuspended(t *testing.T) {
 	t.Parallel()
-	suspended := true
+	suspended, everybody := true, false
 	v := newVendor(t, nil)
 	base := customer(t)
 	v.script = func(r *http.Request, subject, scopes string) answer {
-		switch r.URL.Path {
-		case directory + "/users/3/tokens":
+		switch {
+		case r.URL.Path == directory+"/users/3/tokens" || everybody && strings.HasSuffix(r.URL.Path, "/tokens"):
 			return answer{status: 401, body: refusalOf(401, "authError", "Invalid Credentials")}
-		case directory + "/users/3":
+		case r.URL.Path == directory+"/users/3":
 			return answer{body: fmt.Sprintf(`{"id":"3","suspended":%t}`, suspended)}
 		}
 		return base(r, subject, scopes)
@@ -162,6 +162,11 @@ func TestTokensOfTheSuspended(t *testing.T) {
 	suspended = false
 	_, last = read(t, st.Read(t.Context(), sources.Lane{ID: "user/3"}, ""))
 	require.Contains(t, last.Unseen, "Invalid Credentials", "of another user's tokens the same credentials are good")
+
+	suspended, everybody = false, true
+	for _, err := range st.Read(t.Context(), sources.Lane{ID: "user/3"}, "") {
+		require.Equal(t, fault.Auth, fault.Of(err), "nobody's tokens are shown")
+	}
 }
 
 // Pages follow each other by tokens, with the same parameters; any page's

@@ -102,7 +102,7 @@ func (cl *call) done(t turn, resp *Response, a answer) time.Duration {
 	if own == nil {
 		return cl.bucket.done(t.common, a)
 	}
-	if a.throttled && personal != nil && personal(resp) {
+	if a.throttled && resp != nil && personal != nil && personal(resp) {
 		// Of the others' quota it says nothing: they go on.
 		cl.bucket.done(t.common, answer{good: true, quota: a.quota})
 		return own.done(t.own, a)

@@ -12,8 +12,7 @@ import (
 //
 // choice: a My Drive is a container that is called by its owner's id; its root folder
 // is another name of it. What somebody owns is in their container, wherever its folder
-// is. A path begins below the container's root and needs every folder on the way to be
-// in the container. A shared drive that nobody can be acted as in is a container whose
+// is. A shared drive that nobody can be acted as in is a container whose
 // files nobody lists.
 func (t *truth) drive() {
 	for _, k := range t.s.Docs.Corpora {
@@ -33,7 +32,7 @@ func (t *truth) myDrive(a *org.Account, k *org.Corpus) {
 	root := t.h.fileID(t.s, k.Root)
 	t.rows.Files = append(t.rows.Files, schemas.File{
 		FileID: id, AliasIDs: []string{root}, Kind: "container", Name: "My Drive", ContainerID: id, ContainerName: "My Drive", ContainerKind: "drive", OwnerID: t.h.userID(a.N),
-		Sharing: "private",
+		Sharing: "private", Trashed: schemas.Some(false),
 	})
 	for _, n := range t.s.Docs.Owned(a.N) {
 		t.file(n, id, "My Drive")
@@ -43,7 +42,7 @@ func (t *truth) myDrive(a *org.Account, k *org.Corpus) {
 func (t *truth) sharedDrive(k *org.Corpus) {
 	id, name := t.h.fileID(t.s, k.Root), t.s.Docs.Name(k.Root)
 	t.rows.Files = append(t.rows.Files, schemas.File{
-		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.members(k),
+		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.sharing(k.Root), Trashed: schemas.Some(false),
 	})
 	t.filePermissions(k.Root, id)
 	if !t.readable(k) {
@@ -70,8 +69,8 @@ func (t *truth) file(n int32, container, containerName string) {
 		return
 	}
 	row := schemas.File{
-		FileID: h.fileID(s, n), Kind: "file", Name: d.Name(n), Path: d.Path(n), ContainerID: container, ContainerName: containerName, ContainerKind: "drive",
-		MimeType: d.Media(n), Revision: itoa(max(x.Version, 1)), CreatedAt: schemas.Time(x.Created), ModifiedAt: schemas.Time(x.Modified), ModifiedBy: t.h.userID(int(x.ModifiedBy)),
+		FileID: h.fileID(s, n), Kind: "file", Name: d.Name(n), Path: t.path(n), ContainerID: container, ContainerName: containerName, ContainerKind: "drive",
+		MimeType: d.Media(n), Revision: itoa(max(x.Version, 1)), CreatedAt: schemas.Time(x.Created), ModifiedAt: schemas.Time(x.Modified), ModifiedBy: t.maker(int(x.ModifiedBy)),
 		Trashed: schemas.Some(d.InTrash(n)), Sharing: t.sharing(n), WebURL: h.webLink(s, n),
 	}
 	if t.tellsParent(n) {
@@ -98,45 +97,55 @@ func (t *truth) file(n int32, container, containerName string) {
 	t.filePermissions(n, row.FileID)
 }
 
-// tellsParent says whether a doc's folder is told to who lists it: its owner, if they
-// can open it.
+// maker is who changed a doc: choice: by the address, once there is no such account.
+func (t *truth) maker(account int) string {
+	if a := t.s.Accounts[app][account]; !a.Gone.IsZero() {
+		return strings.ToLower(a.Login)
+	}
+	return t.h.userID(account)
+}
+
+// path is the names of folders from below the root down to a doc, as far as who
+// lists it can see them.
+func (t *truth) path(n int32) string {
+	d := t.s.Docs
+	who, path := int(d.All[n].Owner), d.Name(n)
+	for t.opens(who, d.All[n].Parent) {
+		if n = d.All[n].Parent; d.All[n].Parent < 0 {
+			break
+		}
+		path = d.Name(n) + "/" + path
+	}
+	return path
+}
+
+// tellsParent says whether a doc's folder is told to who lists it.
 func (t *truth) tellsParent(n int32) bool {
 	x := &t.s.Docs.All[n]
-	if x.Owner < 0 {
+	return t.opens(int(x.Owner), x.Parent)
+}
+
+// opens says whether an account can look into a folder; -1: a member of its drive.
+func (t *truth) opens(account int, n int32) bool {
+	if account < 0 {
 		return true
 	}
-	if !t.s.There(x.Parent) {
+	if !t.s.There(n) {
 		return false
 	}
-	role, _ := t.s.DocRole(int(x.Owner), x.Parent)
+	role, _ := t.s.DocRole(account, n)
 	return role != ""
 }
 
-// members is the widest audience that the members of a shared drive are: the
-// organization at least.
-func (t *truth) members(k *org.Corpus) string {
-	if t.widest(k.Root) == "external" {
-		return "external"
-	}
-	return "internal"
-}
-
-// sharing is the widest audience of a doc. choice: in a shared drive, what grants
-// nothing itself has that of the drive's members, as the vendor's listing shows it
-// (5.8); what its folder grants stands at the folder.
+// sharing is the widest audience of all that reaches a doc: of what is in a shared
+// drive the organization at least.
 func (t *truth) sharing(n int32) string {
-	x := &t.s.Docs.All[n]
-	if x.Owner < 0 && (x.Sharing == nil || len(x.Sharing.Grants) == 0) {
-		return t.members(t.s.Docs.Corpora[x.Corpus])
-	}
-	return t.widest(n)
-}
-
-// widest is the widest audience of all that reaches a doc.
-func (t *truth) widest(n int32) string {
 	rank := []string{"private", "internal", "external", "public"}
 	widest := 0
 	owner := t.s.Docs.All[n].Owner
+	if owner < 0 {
+		widest = 1
+	}
 	for _, r := range t.s.Reaching(n) {
 		wide := "internal"
 		switch {
@@ -162,21 +171,14 @@ func (t *truth) isDeleted(g *org.DocGrant) bool {
 	return g.Account >= 0 && !listed(t.s.Accounts[app][g.Account]) || g.Group >= 0 && !t.s.Groups[app][g.Group].Gone.IsZero()
 }
 
-// filePermissions appends what is granted at a doc itself, of each grantee the most
-// that reaches it: deleted grantees are skipped, as are views.
+// filePermissions appends what is granted at a doc itself: deleted grantees are
+// skipped, as are views. choice: the role is the one that is written there, though
+// more may be inherited.
 func (t *truth) filePermissions(n int32, file string) {
-	reaching := t.s.Reaching(n)
-	for _, r := range reaching {
-		if r.At != n || r.View != "" || t.isDeleted(&r.DocGrant) {
-			continue
+	for _, r := range t.s.Reaching(n) {
+		if r.At == n && r.View == "" && !t.isDeleted(&r.DocGrant) {
+			t.filePermission(file, &r.DocGrant, r.Role)
 		}
-		role := r.Role
-		for _, o := range reaching {
-			if o.Same(&r.DocGrant) && org.DocRank(o.Role) > org.DocRank(role) {
-				role = o.Role
-			}
-		}
-		t.filePermission(file, &r.DocGrant, role)
 	}
 }
 

@@ -320,7 +320,7 @@ func (s *scan) pass(ctx context.Context) (next time.Time, err error) {
 			err = why
 		}
 	case s.st.Listed && counts.Open == 0:
-		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Passed > counts.Unlicensed {
+		if err = s.finish(ctx, run, lanes, counts); err == nil && r.Once && counts.Passed > 0 {
 			err = s.passed(ctx, counts)
 		}
 	case s.st.Listed && counts.Open == counts.GivenUp: // of a stream of one lane

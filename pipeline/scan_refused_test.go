@@ -159,34 +159,3 @@ func TestUnseenLane(t *testing.T) {
 	s.round(stream)
 	require.Equal(t, w.all(), s.sinks["one"].fold())
 }
-
-// A lane that nobody can read, as things are, is no failure of a single run; its
-// rows stand all the same.
-func TestUnlicensedLane(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	people(w, "a", 3)
-	people(w, "b", 3)
-	stream := w.stream(sources.StreamInfo{Disjoint: true})
-	s := newScanSite(t, "one")
-	s.round(stream)
-	class := fault.NotLicensed
-	w.fault = func(what, lane, _ string) error {
-		if what == "read" && lane == "b" {
-			return fault.New(class, "the user has no drive")
-		}
-		return nil
-	}
-	w.del("a", "a-001")
-	w.del("b", "b-001")
-	for range 3 {
-		_, err := s.once(stream)
-		require.NoError(t, err)
-	}
-	got := s.sinks["one"].fold()
-	require.NotContains(t, got, "a-001")
-	require.Contains(t, got, "b-001")
-	class = fault.Forbidden
-	_, err := s.once(stream)
-	require.Equal(t, fault.Forbidden, fault.Of(err))
-}

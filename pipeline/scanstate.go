@@ -164,8 +164,7 @@ type ScanLane struct {
 type ScanCounts struct {
 	Listed, Open, Failing, GivenUp int64
 	Passed                         int64     // passed over: the round goes on without them
-	Unlicensed                     int64     // of those, lanes that nobody can read as things are: no failure of a single run
-	Hidden                         int64     // of those passed over, lanes that were read once: their rows are not shown
+	Hidden                         int64     // of those, lanes that were read once: their rows are not shown
 	Next                           time.Time // when the next open lane is due
 	Delta                          time.Time // when the next delta is due
 }

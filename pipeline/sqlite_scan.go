@@ -67,12 +67,11 @@ func (s *sqliteState) ScanCounts(ctx context.Context, id StreamID, round int64, 
 	err = s.read.QueryRowContext(ctx, `SELECT
 		count(*), count(*) FILTER (WHERE done <> listed), count(*) FILTER (WHERE done <> listed AND fails > 0), count(*) FILTER (WHERE done <> listed AND fails >= ?4),
 		count(*) FILTER (WHERE done = listed AND read <> listed AND fails > 0),
-		count(*) FILTER (WHERE done = listed AND read <> listed AND fails > 0 AND class = ?5),
 		count(*) FILTER (WHERE done = listed AND read <> listed AND fails > 0 AND read > 0),
 		min(due) FILTER (WHERE done <> listed AND fails < ?4),
 		(SELECT min(delta_due) FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND delta <> '' AND (listed <> ?3 OR done = listed))
-		FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND listed = ?3`, id.Instance, id.Stream, round, fails, string(fault.NotLicensed)).
-		Scan(&c.Listed, &c.Open, &c.Failing, &c.GivenUp, &c.Passed, &c.Unlicensed, &c.Hidden, &next, &delta)
+		FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND listed = ?3`, id.Instance, id.Stream, round, fails).
+		Scan(&c.Listed, &c.Open, &c.Failing, &c.GivenUp, &c.Passed, &c.Hidden, &next, &delta)
 	if next.Valid {
 		c.Next = time.UnixMilli(next.Int64).UTC()
 	}

@@ -202,10 +202,7 @@ type Stream struct {
 	// ends; pages yielded before it stand.
 	//
 	// A scan's lane is read from "" in every round, to a page without More: then
-	// it has shown all that exists in it. One that fails with fault.Forbidden, or
-	// fault.NotLicensed, is passed over: its rows stand, and status tells of it.
-	// The latter is of what nobody could read as things are, a user without the
-	// service, say: it is no failure of a single run.
+	// it has shown all that exists in it.
 	//
 	// A page and all its rows belong to the connector again when the loop body
 	// returns: buffers may be reused.

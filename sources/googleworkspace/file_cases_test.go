@@ -137,7 +137,7 @@ func fileCases() []sourcetest.ActionCase {
 		{Name: "trash", Action: sources.TrashFile, Kind: file, Candidates: fileTargets(plain), Effect: trashed(true), Event: "trash", Scope: scope, Changed: touched},
 		{Name: "overwrite", Action: sources.OverwriteFile, Kind: file, Candidates: fileTargets(plain), Event: "edit", Scope: scope, Changed: map[string][]string{"files": {"revision", "modified_by", "raw"}}, Again: true},
 		{Name: "public links", Action: sources.RemoveSharing, Kind: file, Candidates: fileTargets(sharedBy(toAnyone)), Effect: none(toAnyone), Event: "change_document_visibility", Scope: scope, Changed: touched},
-		{Name: "people outside", Action: sources.RemoveSharing, Kind: file, Candidates: fileTargets(sharedBy(toOutsiders), "who", "external"), Effect: none(toOutsiders), Event: "change_user_access", Scope: scope, Changed: touched},
+		{Name: "people outside", Action: sources.RemoveSharing, Kind: file, Candidates: fileTargets(sharedBy(func(p *schemas.FilePermission) bool { return !toAnyone(p) && toOutsiders(p) }), "who", "external"), Effect: none(toOutsiders), Event: "change_user_access", Scope: scope, Changed: touched},
 		{Name: "make private", Action: sources.MakePrivate, Kind: file, Candidates: fileTargets(sharedBy(toOthers)), Effect: none(toOthers), Event: "change_user_access", Scope: scope, Changed: touched},
 	}
 }

@@ -230,8 +230,8 @@ func isTransferred(ctx context.Context, s *session, a *fileArgs, _ *fileKept) (s
 }
 
 // undoTransfer gives the file back: the quarantine keeps nothing, and the file
-// is where it was.
-func undoTransfer(_ context.Context, u *fileUndo, a *fileArgs, _ *fileKept) ([]fileArgs, error) {
+// is where it was. What is given back comes to its owner's root.
+func undoTransfer(ctx context.Context, u *fileUndo, a *fileArgs, _ *fileKept) ([]fileArgs, error) {
 	back := []fileArgs{
 		{Op: opFileTransfer, As: a.To, File: a.File, To: u.was.Owner},
 		{Op: opFileUnshare, As: u.was.Owner, File: a.File, Share: &share{Type: typeUser, Role: "writer", Email: a.To}},
@@ -241,5 +241,9 @@ func undoTransfer(_ context.Context, u *fileUndo, a *fileArgs, _ *fileKept) ([]f
 		return back, nil
 	}
 	u.back = true
+	root, err := u.s.rootOf(ctx, u.was.Owner)
+	if err != nil || root == u.was.Parent {
+		return back, err
+	}
 	return append(back, fileArgs{Op: opFileMove, As: u.was.Owner, File: a.File, Parent: u.was.Parent}), nil
 }

@@ -45,20 +45,31 @@ func (t *truth) sharedDrive(k *org.Corpus) {
 		FileID: id, Kind: "container", Name: name, ContainerID: id, ContainerName: name, ContainerKind: "drive", CreatedAt: schemas.Time(k.Created.UnixMilli()), Sharing: t.sharing(k.Root), Trashed: schemas.Some(false),
 	})
 	t.filePermissions(k.Root, id)
-	if !t.readable(k) {
+	subject := t.reader(k)
+	if subject < 0 {
 		return
 	}
 	for _, n := range k.Docs {
-		t.file(n, id, name)
+		if role, _ := t.s.DocRole(subject, n); role != "" {
+			t.file(n, id, name)
+		}
 	}
 }
 
-// readable says whether somebody can be acted as to list a shared drive: a member by
-// name who is of the organization and active, and has Drive.
-func (t *truth) readable(k *org.Corpus) bool {
-	return slices.ContainsFunc(t.s.Reaching(k.Root), func(r org.Held) bool {
-		return r.To == org.ToUser && r.Account >= 0 && t.s.Accounts[app][r.Account].Status == org.Active && listed(t.s.Accounts[app][r.Account]) && t.s.Docs.Mine(r.Account) != nil
-	})
+// reader is who is acted as to list a shared drive: of the members by name who are of
+// the organization and active, and have Drive, the first that may do most; -1: nobody.
+// What is closed to them nobody lists.
+func (t *truth) reader(k *org.Corpus) int {
+	best, rank := -1, -1
+	for _, r := range t.s.Reaching(k.Root) {
+		if r.To != org.ToUser || r.Account < 0 || t.s.Docs.Mine(r.Account) == nil {
+			continue
+		}
+		if a := t.s.Accounts[app][r.Account]; a.Status == org.Active && listed(a) && org.DocRank(r.Role) > rank {
+			best, rank = r.Account, org.DocRank(r.Role)
+		}
+	}
+	return best
 }
 
 // file appends a doc as its owner, or a member of its drive, sees it.
@@ -97,9 +108,9 @@ func (t *truth) file(n int32, container, containerName string) {
 	t.filePermissions(n, row.FileID)
 }
 
-// maker is who changed a doc: choice: by the address, once there is no such account.
+// maker is who changed a doc. choice: by the address, once the account is deleted.
 func (t *truth) maker(account int) string {
-	if a := t.s.Accounts[app][account]; !a.Gone.IsZero() {
+	if a := t.s.Accounts[app][account]; !listed(a) {
 		return strings.ToLower(a.Login)
 	}
 	return t.h.userID(account)

@@ -235,7 +235,7 @@ func (b *builder) unusual(n int32, users []int) {
 		x.Trashed, x.TrashedBy = b.recent(time.UnixMilli(x.Modified), 25*24*time.Hour).UnixMilli(), x.ModifiedBy
 		x.Version++
 		b.journal.later.push(x.Trashed+TrashKept.Milliseconds(), b.purge(n, x.Trashed))
-	case k < 140 && folder && k >= 130:
+	case k < 140 && folder && k >= 130 && (x.Owner >= 0 || b.organized(x.Corpus)):
 		d.share(n).Closed = true
 		if len(users) > 0 {
 			d.grant(n, toUser(pick(b.rand, users), "writer"))
@@ -252,6 +252,15 @@ func (b *builder) unusual(n int32, users []int) {
 			d.own(n, x.Owner)
 		}
 	}
+}
+
+// organized says whether a shared drive has an organizer by name who works: without
+// one, nobody could look into what is closed.
+func (s *State) organized(corpus int32) bool {
+	sh := s.Docs.All[s.Docs.Corpora[corpus].Root].Sharing
+	return sh != nil && slices.ContainsFunc(sh.Grants, func(g DocGrant) bool {
+		return g.Account >= 0 && g.Role == "organizer" && live(s.Accounts[GoogleWorkspace][g.Account])
+	})
 }
 
 // shareDoc shares a doc with somebody, or everybody.

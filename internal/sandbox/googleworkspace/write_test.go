@@ -169,6 +169,30 @@ func TestRolesAndMembers(t *testing.T) {
 	require.Len(t, r.s.Violations(), 1, "what is not served is one")
 }
 
+// Lists may show for a while what was before a write.
+func TestListsLag(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sandbox.Options{People: 60})
+	r.s.World("acme").Freeze()
+	r.h.SetFaults(Faults{ListsLag: time.Minute, EmptyStatus: 200})
+	a := r.plain()
+	id := r.h.userID(a.N)
+	require.Equal(t, 200, r.send(http.MethodPut, "users/"+id, object{"suspended": true}).status)
+	require.Equal(t, true, r.get("users/" + id).body["suspended"])
+	listed := func() any {
+		for _, u := range r.all("users?customer=my_customer&maxResults=500", "users") {
+			if u["id"] == id {
+				return u["suspended"]
+			}
+		}
+		return nil
+	}
+	require.Equal(t, false, listed())
+	r.s.Fake.Advance(time.Minute)
+	require.Equal(t, true, listed())
+	require.Equal(t, 200, r.send(http.MethodPost, "users/"+id+"/signOut", nil).status)
+}
+
 // A user is deleted, and comes back by the id.
 func TestDelete(t *testing.T) {
 	t.Parallel()

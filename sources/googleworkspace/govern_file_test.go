@@ -126,7 +126,9 @@ func TestOverwriteFile(t *testing.T) {
 	r := onDoc(sources.OverwriteFile)
 	p := plan(t, s, r)
 	require.Equal(t, []string{"keep_revision", "overwrite"}, stepNames(p))
-	d.change(func() { d.docs[testDoc].revs = append(d.docs[testDoc].revs, &rev{id: "r9", mime: "text/plain", content: "by its author"}) })
+	d.change(func() {
+		d.docs[testDoc].revs = append(d.docs[testDoc].revs, &rev{id: "r9", mime: "text/plain", content: "by its author"})
+	})
 	_, err := s.Do(t.Context(), p.Steps[1])
 	require.Equal(t, fault.Permanent, fault.Of(err), "it was changed meanwhile: %v", err)
 	d.change(func() { d.docs[testDoc].revs = d.docs[testDoc].revs[:1] })
@@ -171,7 +173,9 @@ func TestUndoOfChanged(t *testing.T) {
 		require.NoError(t, err)
 		done = append(done, sources.StepDone{Step: st, Receipt: receipt})
 	}
-	d.change(func() { d.docs[testDoc].revs = append(d.docs[testDoc].revs, &rev{id: "r9", mime: "text/plain", content: "new work"}) })
+	d.change(func() {
+		d.docs[testDoc].revs = append(d.docs[testDoc].revs, &rev{id: "r9", mime: "text/plain", content: "new work"})
+	})
 	_, err := s.Undo(t.Context(), sources.Effect{Request: r, Before: p.Before, Steps: done})
 	require.Equal(t, fault.Permanent, fault.Of(err), "%v", err)
 }

@@ -21,7 +21,6 @@ type Faults struct {
 	EmptyStatus  int                      // of answers without a body: 200 or 204
 	ChannelLife  time.Duration            // channels get this life at most, whatever was asked for
 	ListsLag     time.Duration            // how long lists of users show what was before a write
-	MaxPages     int                      // so many pages of a chain are answered, then 503; 0 all
 }
 
 // ExpireTokens ends all access tokens now: in the middle of somebody's paging,

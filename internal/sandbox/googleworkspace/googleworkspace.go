@@ -47,6 +47,7 @@ type Handler struct {
 	reports  *reports
 	channels *channels
 	requests atomic.Uint64
+	stale    stale
 
 	idsMu sync.Mutex
 	known map[string]map[string]int // by kind: numbers by id
@@ -139,7 +140,11 @@ func (c *call) send(v object) *failure {
 
 // empty answers with nothing, which is success.
 func (c *call) empty() *failure {
-	c.w.WriteHeader(c.h.facts.EmptyStatus)
+	status := c.h.facts.EmptyStatus
+	if other := c.h.Faults().EmptyStatus; other != 0 {
+		status = other
+	}
+	c.w.WriteHeader(status)
 	return nil
 }
 

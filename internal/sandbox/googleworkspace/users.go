@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"weir/internal/sandbox/org"
 )
@@ -45,11 +47,47 @@ func (c *call) users() *failure {
 		}
 		key = func(a *org.Account) string { return places[a] }
 	}
-	page, next, f := list(c, l, all, key, func(a *org.Account) object { return c.h.userView(c.s, a) })
+	page, next, f := list(c, l, all, key, c.listedUser)
 	if f != nil {
 		return f
 	}
 	return c.send(c.put(object{"kind": "admin#directory#users", "etag": c.h.etag("users", c.now)}, "users", page, next))
+}
+
+// stale are users as lists still show them.
+type stale struct {
+	mu    sync.Mutex
+	users map[int]staleUser
+}
+
+type staleUser struct {
+	until time.Time
+	view  object
+}
+
+// listedUser is a user as lists tell: for a while as before the last write.
+func (c *call) listedUser(a *org.Account) object {
+	c.h.stale.mu.Lock()
+	defer c.h.stale.mu.Unlock()
+	if x, ok := c.h.stale.users[a.N]; ok && c.now.Before(x.until) {
+		return x.view
+	}
+	return c.h.userView(c.s, a)
+}
+
+// lag has lists show a user as it is now for a while, where a fault says so.
+func (c *call) lag(a *org.Account) {
+	d := max(c.h.Faults().ListsLag, c.h.t.Lag(c.r))
+	if d <= 0 {
+		return
+	}
+	view := c.listedUser(a)
+	c.h.stale.mu.Lock()
+	defer c.h.stale.mu.Unlock()
+	if c.h.stale.users == nil {
+		c.h.stale.users = map[int]staleUser{}
+	}
+	c.h.stale.users[a.N] = staleUser{c.now.Add(d), view}
 }
 
 // userOrder is a unique key that a list of users is put in order by.

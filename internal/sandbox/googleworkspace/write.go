@@ -46,6 +46,7 @@ func (c *call) updateUser() *failure {
 	if in.Suspended != nil && !*in.Suspended && a.Status == org.Suspended && a.Reason != org.SuspendedByAdmin {
 		return refuse(http.StatusForbidden, "adminCannotUnsuspend", "Admin cannot unsuspend the user.")
 	}
+	c.lag(a)
 	x := c.act()
 	switch {
 	case in.Suspended == nil:

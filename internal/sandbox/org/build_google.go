@@ -262,6 +262,7 @@ func (b *builder) googleRoles() {
 			grant(acct(a), GoogleSuperAdmin, -1, a.Created)
 		default:
 			grant(acct(a), 1+admins%(len(GoogleRoles)-1), -1, a.Created)
+			b.Roles[app][len(b.Roles[app])-1].Until = b.Since.AddDate(1, 0, 0)
 		}
 	}
 	g := b.Groups[app][googleRoleGroup]

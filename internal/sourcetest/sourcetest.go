@@ -490,7 +490,7 @@ func cutShort(t *testing.T, f *Fixture) {
 
 func isLaterPage(r *http.Request) bool {
 	q := r.URL.Query()
-	return q.Has("after") || q.Has("page") && q.Get("page") != "1"
+	return q.Has("after") || q.Has("pageToken") || q.Has("page") && q.Get("page") != "1"
 }
 
 // repointed has an instance lead to another organization of the same vendor's.

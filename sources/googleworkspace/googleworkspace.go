@@ -114,7 +114,7 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 			bad(b[0], b[1], err.Error())
 		}
 	}
-	if u, err := url.Parse(c.MetadataBaseURL); err != nil || c.MetadataBaseURL != "" && (u.Host == "" || u.Path != "" || u.User != nil) {
+	if u, err := url.Parse(c.MetadataBaseURL); err != nil || c.MetadataBaseURL != "" && (u.Host == "" || u.Path != "" && !loopback(u.Hostname()) || u.User != nil) {
 		bad("metadata_base_url", c.MetadataBaseURL, "http:// and a host")
 	}
 	errs = append(errs, c.Auth.validate(c.Customer)...)

@@ -61,11 +61,12 @@ type forge struct {
 	noRoles  bool     // the subject may not read roles
 	page     int      // elements of a page; 0: all
 	subjects []string // who was acted as
+	key      string   // the service account's
 }
 
 func newForge(t testing.TB) *forge {
 	f := &forge{
-		t: t, clock: clockwork.NewFakeClockAt(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), next: 900,
+		t: t, key: forgeKey(), clock: clockwork.NewFakeClockAt(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), next: 900,
 		users: map[string]object{}, groups: map[string]object{}, members: map[string]map[string]object{}, tokens: map[string][]object{}, asps: map[string][]object{},
 	}
 	for id, name := range map[string]string{ana: "ana", ben: "ben", held: "held", weir: "weir", root1: "root1", root2: "root2"} {
@@ -136,7 +137,7 @@ var forgeKey = sync.OnceValue(func() string {
 func (f *forge) open() *session {
 	f.t.Helper()
 	c := defaults()
-	c.BaseURL, c.Auth.Subject, c.Auth.Credentials = f.url, agentSubject, secret.New(forgeKey())
+	c.BaseURL, c.Auth.Subject, c.Auth.Credentials = f.url, agentSubject, secret.New(f.key)
 	return f.openWith(c)
 }
 

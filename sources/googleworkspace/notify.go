@@ -63,7 +63,7 @@ const (
 // watching is a channel there should be.
 type watching struct {
 	kind  byte
-	of    string // application; event of users
+	of    string // application; event of users; id of a user or shared drive
 	life  time.Duration
 	open  func(ctx context.Context) (*watchCall, error)
 	stops string // path
@@ -132,10 +132,13 @@ func (s *session) Subscribe(ctx context.Context, h sources.Hook) (time.Time, err
 		return again, err
 	}
 	var failed error
-	named := map[string]bool{}
+	named, refused := map[string]bool{}, map[byte]bool{}
 	for _, w := range want {
 		name := string(w.kind) + w.of
 		named[name] = true
+		if refused[w.kind] {
+			continue
+		}
 		ch := s.activity.channels.get(name)
 		if ch != nil && ch.hook == h.URL && now.Before(ch.renewAt()) {
 			again = earlier(again, ch.renewAt())
@@ -155,6 +158,7 @@ func (s *session) Subscribe(ctx context.Context, h sources.Hook) (time.Time, err
 		case class == fault.BadData || class == fault.NotLicensed: // it, or its edition, has nothing to tell
 		default:
 			failed = cmp.Or(failed, err)
+			refused[w.kind] = class == fault.Forbidden // the others would be, too
 		}
 	}
 	for _, name := range s.activity.channels.names() {
@@ -196,7 +200,8 @@ func (s *session) wanted(ctx context.Context, h sources.Hook) (out []watching, e
 		}
 		break
 	}
-	return out, nil
+	drives, err := s.wantedDrives(ctx, h)
+	return append(out, drives...), err
 }
 
 // wireChannel is a channel as Google has it; times in ms.
@@ -305,6 +310,10 @@ func (s *session) Notified(h sources.Hook, n *sources.Notification) sources.Reac
 		}
 	case channelUsers:
 		out.Wake = []sources.Waking{{Stream: infoAccounts.Name}}
+	case channelMine:
+		out.Wake = []sources.Waking{{Stream: streamFiles, Lane: laneUser + of}}
+	case channelShared:
+		out.Wake = []sources.Waking{{Stream: streamFiles, Lane: laneDrive + of}}
 	}
 	return out
 }

@@ -15,10 +15,10 @@ var (
 	_ sources.Finder = (*session)(nil)
 )
 
-// Trace implements sources.Tracer. With delegation the log tells of the subject
-// as the actor, who is nobody else's, and of the service account's client beside
-// it. An administrator who granted access works as a person, too: then the
-// client alone tells.
+// Trace implements sources.Tracer. The log tells of the user who was acted as, of
+// files their owners, and beside it of the client, which is the credentials' own.
+// Without a key the client's id is not known: then the subject tells, who must be
+// nobody else's.
 func (s *session) Trace(ctx context.Context) (sources.Trace, error) {
 	var t sources.Trace
 	if s.delegation == nil {
@@ -28,6 +28,7 @@ func (s *session) Trace(ctx context.Context) (sources.Trace, error) {
 	account, client := s.delegation.Account()
 	if client != "" {
 		t.Clients = []string{client}
+		return t, nil
 	}
 	address := s.cfg.Auth.Subject
 	if address == "" { // the service account holds the role itself

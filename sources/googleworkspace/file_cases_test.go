@@ -90,8 +90,20 @@ func inMyDrive(f *schemas.File) bool {
 	return strings.HasPrefix(f.ContainerID, mine) && !f.Trashed.Value
 }
 
+// sharedBy are files that grant something by themselves, and do not inherit it:
+// what a folder grants, too, stays.
 func sharedBy(with func(*schemas.FilePermission) bool) func(*schemas.Rows, *schemas.File) bool {
-	return func(truth *schemas.Rows, f *schemas.File) bool { return inMyDrive(f) && permits(truth, f.FileID, with) }
+	return func(truth *schemas.Rows, f *schemas.File) bool {
+		if !inMyDrive(f) || !permits(truth, f.FileID, with) {
+			return false
+		}
+		for up := fileOf(truth, f.ParentID); up != nil; up = fileOf(truth, up.ParentID) {
+			if permits(truth, up.FileID, toOthers) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // elsewhere are files of shared drives but the quarantine's.

@@ -209,13 +209,26 @@ func (s *session) rolesInto(ctx context.Context, h *holder) error {
 	return nil
 }
 
-// lastAdmin tells whether no other super administrator can sign in.
+// lastAdmin tells whether no other super administrator can sign in. The list may
+// be minutes behind: each is asked for.
 func (s *session) lastAdmin(ctx context.Context, id string) (bool, error) {
 	admins, err := s.usersWhere(ctx, "isAdmin=true")
 	if err != nil {
 		return true, err
 	}
-	return !slices.ContainsFunc(admins, func(u govUser) bool { return u.ID != id && u.IsAdmin && !u.Suspended && !u.Archived }), nil
+	for _, listed := range admins {
+		if listed.ID == id || listed.ID == "" {
+			continue
+		}
+		u, err := s.govUser(ctx, listed.ID)
+		if err != nil && !isGone(err) {
+			return true, err
+		}
+		if err == nil && u.IsAdmin && !u.Suspended && !u.Archived {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // usersWhere lists the customer's users that a query finds.

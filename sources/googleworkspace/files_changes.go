@@ -74,8 +74,7 @@ func (r *fileRead) change(ctx context.Context, raw []byte, confirmed *int) error
 // driveChanged tells the shared drive anew.
 func (r *fileRead) driveChanged(w *wireChange) {
 	if r.drive != "" && w.DriveID == r.drive && !w.Removed {
-		r.rows.Files = append(r.rows.Files, r.own...)
-		r.rows.FilePermissions = append(r.rows.FilePermissions, r.held...)
+		r.container()
 	}
 }
 

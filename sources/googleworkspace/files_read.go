@@ -3,6 +3,7 @@ package googleworkspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -87,12 +88,27 @@ func (l *library) reading(ctx context.Context, lane sources.Lane, c sources.Curs
 func (r *fileRead) laneError(err error) error {
 	switch {
 	case r.drive == "" && unfit(err):
-		return fault.New(fault.Forbidden, "the My Drive of %s cannot be read: the user has no Drive, or it is switched off: %w", r.lane.Hint, err)
+		return fault.New(fault.Forbidden, "the My Drive of %s cannot be read: %w", r.lane.Hint, err)
 	case isGone(err):
 		return fault.New(fault.Forbidden, "the shared drive is gone, or out of sight: %w", err)
 	}
 	return err
 }
+
+// blind tells that nobody whom the credentials may act as sees what is in the
+// drive, and why.
+func (r *fileRead) blind(err error) (why string, ok bool) {
+	if own := (*unreadable)(nil); errors.As(err, &own) {
+		return own.Error(), true
+	}
+	if r.drive == "" && unfit(err) && fault.Of(err) == fault.BadData {
+		return "the My Drive of " + r.lane.Hint + " cannot be read: the user has no Drive, or it is switched off: " + err.Error(), true
+	}
+	return "", false
+}
+
+// unreadable is a shared drive without a member who can be acted as.
+type unreadable struct{ error }
 
 func (r *fileRead) use(reader string) {
 	r.at.As = reader
@@ -106,14 +122,23 @@ func (r *fileRead) readAll(ctx context.Context, yield yielding) error {
 		return fault.New(fault.Forbidden, "%s", r.at.Denied)
 	}
 	first := r.at.Token == ""
-	if err := r.begin(ctx); err != nil {
+	err := r.begin(ctx)
+	if why, ok := r.blind(err); ok {
+		r.newPage()
+		r.container()
+		r.page.Unseen = why
+		if r.page.Next, err = (filePlace{V: filesVersion}).cursor(); err == nil {
+			yield(r.page, nil)
+			return errTurned
+		}
+	}
+	if err != nil {
 		return err
 	}
 	for ; ; first = false {
 		r.newPage()
 		if first {
-			r.rows.Files = append(r.rows.Files, r.own...)
-			r.rows.FilePermissions = append(r.rows.FilePermissions, r.held...)
+			r.container()
 		}
 		next, err := r.files(ctx, first)
 		if tooLarge(err) && r.size() > 1 {
@@ -148,6 +173,12 @@ func (r *fileRead) readAll(ctx context.Context, yield yielding) error {
 	}
 }
 
+// container tells the drive itself, and its members.
+func (r *fileRead) container() {
+	r.rows.Files = append(r.rows.Files, r.own...)
+	r.rows.FilePermissions = append(r.rows.FilePermissions, r.held...)
+}
+
 // begin finds out who reads the drive, and where its changes begin.
 func (r *fileRead) begin(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
@@ -175,10 +206,13 @@ func (r *fileRead) begin(ctx context.Context) error {
 			return last
 		}
 	}
-	if last != nil {
-		return fault.New(fault.Forbidden, "the shared drive %q cannot be read: %d members that were tried are refused: %w", r.box.name, min(len(r.other), maxReaders), last)
+	switch {
+	case last == nil:
+		return &unreadable{fmt.Errorf("the shared drive %q cannot be read: no user of the organization is a member", r.box.name)}
+	case fault.Of(last) == fault.BadData:
+		return &unreadable{fmt.Errorf("the shared drive %q cannot be read: its %d members that were tried are refused: %w", r.box.name, min(len(r.other), maxReaders), last)}
 	}
-	return fault.New(fault.Forbidden, "the shared drive %q cannot be read: no active user of the organization is a member", r.box.name)
+	return fault.New(fault.Forbidden, "the shared drive %q cannot be read: %w", r.box.name, last)
 }
 
 // polled tells whether the lane's change log is read.

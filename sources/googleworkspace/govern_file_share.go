@@ -155,22 +155,24 @@ func (p *filePlan) drop(o *share, then string) {
 	}
 }
 
-// direct lists what is granted on a file itself, as who acts or sees it.
-func (s *session) directShares(ctx context.Context, a *fileArgs) ([]*share, error) {
+// fileGrants lists what reaches a file, as who acts or sees it.
+func (s *session) fileGrants(ctx context.Context, a *fileArgs) ([]govFilePermission, error) {
 	all, err := govList[govFilePermission](ctx, s, permissionsOf(s.as(a.As, scopeDrive), a.File))
 	if err != nil && unseen(err) && a.Then != "" {
 		all, err = govList[govFilePermission](ctx, s, permissionsOf(s.as(a.Then, scopeDrive), a.File))
 	}
-	if err != nil {
-		return nil, err
-	}
-	var out []*share
+	return slices.DeleteFunc(all, func(p govFilePermission) bool { return p.View != "" }), err
+}
+
+// directShares lists what is granted on a file itself.
+func (s *session) directShares(ctx context.Context, a *fileArgs) (out []*share, err error) {
+	all, err := s.fileGrants(ctx, a)
 	for i := range all {
-		if p := &all[i]; p.View == "" && !p.inherited() {
-			out = append(out, p.share())
+		if !all[i].inherited() {
+			out = append(out, all[i].share())
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // grantee tells whether two permissions are of one grantee. An id alone is no
@@ -251,8 +253,11 @@ func shareFile(ctx context.Context, s *session, a *fileArgs) (sources.Receipt, e
 }
 
 // isShared tells whether the grantee has the permission again. What somebody has
-// granted otherwise since is left alone.
+// granted otherwise since is left alone; below what is inherited nothing less
+// can be granted.
 func isShared(ctx context.Context, s *session, a *fileArgs, _ *fileKept) (sources.Outcome, error) {
-	all, err := s.directShares(ctx, a)
-	return doneIf(err == nil && findShare(all, a.Share) != nil, err)
+	all, err := s.fileGrants(ctx, a)
+	return doneIf(err == nil && slices.ContainsFunc(all, func(p govFilePermission) bool {
+		return a.Share.grantee(p.share()) && (!p.inherited() || rank(p.Role) <= rank(a.Share.Role))
+	}), err)
 }

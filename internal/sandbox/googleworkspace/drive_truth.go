@@ -56,20 +56,62 @@ func (t *truth) sharedDrive(k *org.Corpus) {
 	}
 }
 
-// reader is who is acted as to list a shared drive: of the members by name who are of
-// the organization and active, and have Drive, the first that may do most; -1: nobody.
-// What is closed to them nobody lists.
+// somebodyLists says whether a doc is in a listing that can be read.
+func (t *truth) somebodyLists(n int32) bool {
+	k := t.s.Docs.Corpora[t.s.Docs.All[n].Corpus]
+	if !t.s.There(n) || !k.Shared() {
+		return t.s.There(n)
+	}
+	subject := t.reader(k)
+	if subject < 0 || t.s.Docs.IsRoot(n) {
+		return t.s.Docs.IsRoot(n)
+	}
+	role, _ := t.s.DocRole(subject, n)
+	return role != ""
+}
+
+// reader is who is acted as to list a shared drive: of the members who are of the
+// organization and active, and have Drive, the first that may do most, those by name
+// before those of groups; -1: nobody. What is closed to them nobody lists.
 func (t *truth) reader(k *org.Corpus) int {
 	best, rank := -1, -1
-	for _, r := range t.s.Reaching(k.Root) {
-		if r.To != org.ToUser || r.Account < 0 || t.s.Docs.Mine(r.Account) == nil {
-			continue
+	take := func(account int, role string) {
+		a := t.s.Accounts[app][account]
+		if a.Status == org.Active && listed(a) && t.s.Docs.Mine(account) != nil && org.DocRank(role) > rank {
+			best, rank = account, org.DocRank(role)
 		}
-		if a := t.s.Accounts[app][r.Account]; a.Status == org.Active && listed(a) && org.DocRank(r.Role) > rank {
-			best, rank = r.Account, org.DocRank(r.Role)
+	}
+	reaching := t.s.Reaching(k.Root)
+	for _, r := range reaching {
+		if r.Account >= 0 {
+			take(r.Account, r.Role)
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	for _, r := range reaching {
+		if r.Group >= 0 {
+			t.eachMember(r.Group, 0, func(account int) { take(account, r.Role) })
 		}
 	}
 	return best
+}
+
+// eachMember tells the accounts in a group, and in those that are in it.
+func (t *truth) eachMember(group, depth int, fn func(account int)) {
+	g := t.s.Groups[app][group]
+	if !g.Gone.IsZero() || depth > 8 {
+		return
+	}
+	for _, m := range g.Members {
+		fn(m.Account)
+	}
+	for _, o := range g.Others {
+		if o.Kind == org.GroupRef {
+			t.eachMember(o.N, depth+1, fn)
+		}
+	}
 }
 
 // file appends a doc as its owner, or a member of its drive, sees it.

@@ -2,6 +2,7 @@ package googleworkspace
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -346,6 +347,19 @@ func TestGrantsOfSuspended(t *testing.T) {
 		_, err := s.Plan(t.Context(), r)
 		require.Equal(t, fault.BadData, fault.Of(err), "no such grant, or nobody's: %v", err)
 	}
+}
+
+// Of more grants than a plan can have steps, the rest is left for the next.
+func TestManyGrants(t *testing.T) {
+	t.Parallel()
+	f := newForge(t)
+	s := f.open()
+	for i := range 300 {
+		f.tokens[ben] = append(f.tokens[ben], object{"clientId": fmt.Sprintf("%03d.apps.googleusercontent.com", 299-i), "displayText": strings.Repeat("x", 300), "scopes": []string{strings.Repeat("y", 500)}})
+	}
+	p := plan(t, s, onUser(sources.RevokeGrant, ben))
+	require.Len(t, p.Steps, sources.MaxSteps)
+	require.Contains(t, strings.Join(p.Limits, " "), "44 more")
 }
 
 // A membership that is another's doing by now is left alone; one through another

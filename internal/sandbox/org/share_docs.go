@@ -155,9 +155,14 @@ func (s *State) HandOver(x *Act, from, to int, private, shared bool) int32 {
 	return folder
 }
 
-// purge ends what has been in the trash since a time, a month later.
+// purge ends what has been in the trash since a time, a month later: not while
+// life stands still.
 func (s *State) purge(n int32, since int64) func(at time.Time) {
 	return func(at time.Time) {
+		if !s.Frozen.IsZero() {
+			s.Later(time.Hour, s.purge(n, since))
+			return
+		}
 		if f := &s.Docs.All[n]; f.Trashed == since && !f.Gone {
 			x := &Act{At: at, Actor: Ref{Kind: SystemRef}, Client: &Client{}}
 			s.DeleteDoc(x, n)

@@ -271,7 +271,7 @@ func (c *call) watchActivities() *failure {
 			if e.visible.After(now) {
 				return false
 			}
-			if it := h.items(s, e.e)[e.n]; q.fits(h, s, e, it) {
+			if it := h.items(s, e.e)[e.n]; q.fits(s, e, it) {
 				out = append(out, message{state: it.events[0].Name, body: h.activityView(s, e, it)})
 			}
 			return true

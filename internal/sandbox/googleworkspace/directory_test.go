@@ -29,16 +29,16 @@ func TestUsers(t *testing.T) {
 		emails = append(emails, strings.ToLower(u["primaryEmail"].(string)))
 		require.NotContains(t, u, "deletionTime")
 		switch {
-		case u["archived"] == true:
+		case is(u, "archived"):
 			seen["archived"]++
-		case u["suspended"] == true:
+		case is(u, "suspended"):
 			seen["suspended "+u["suspensionReason"].(string)]++
-		case u["agreedToTerms"] == false:
+		case !is(u, "agreedToTerms"):
 			seen["invited"]++
 			require.Equal(t, "1970-01-01T00:00:00.000Z", u["lastLoginTime"])
 		}
 		for _, flag := range []string{"isAdmin", "isDelegatedAdmin", "isGuestUser"} {
-			if u[flag] == true {
+			if is(u, flag) {
 				seen[flag]++
 			}
 		}
@@ -172,7 +172,7 @@ func TestRoles(t *testing.T) {
 	system := 0
 	for _, d := range r.all("customer/my_customer/roles?maxResults=3", "items") {
 		names[d["roleId"].(string)] = d["roleName"].(string)
-		if d["isSystemRole"] == true {
+		if is(d, "isSystemRole") {
 			system++
 		}
 		require.NotEmpty(t, d["rolePrivileges"])
@@ -226,7 +226,7 @@ func TestTokens(t *testing.T) {
 			require.Equal(t, r.h.userID(a.N), x["userKey"])
 			require.NotEmpty(t, x["scopes"])
 			for _, flag := range []string{"anonymous", "nativeApp"} {
-				if x[flag] == true {
+				if is(x, flag) {
 					seen[flag]++
 				}
 			}

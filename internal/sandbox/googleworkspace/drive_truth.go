@@ -56,6 +56,20 @@ func (t *truth) sharedDrive(k *org.Corpus) {
 	}
 }
 
+// somebodyLists says whether a doc is in a listing that can be read.
+func (t *truth) somebodyLists(n int32) bool {
+	k := t.s.Docs.Corpora[t.s.Docs.All[n].Corpus]
+	if !t.s.There(n) || !k.Shared() {
+		return t.s.There(n)
+	}
+	subject := t.reader(k)
+	if subject < 0 || t.s.Docs.IsRoot(n) {
+		return t.s.Docs.IsRoot(n)
+	}
+	role, _ := t.s.DocRole(subject, n)
+	return role != ""
+}
+
 // reader is who is acted as to list a shared drive: of the members who are of the
 // organization and active, and have Drive, the first that may do most, those by name
 // before those of groups; -1: nobody. What is closed to them nobody lists.

@@ -54,8 +54,10 @@ func fixture() *org.State {
 		},
 	}
 	s.Integrations[app] = []*org.Integration{
-		{N: 0, Name: "security-agent", Label: "Security Agent", Kind: org.ServiceAccount, Active: true}, {N: 1, Name: "hr-sync", Label: "HR Sync", Kind: org.ServiceAccount, Active: true},
-		{N: 2, Name: "48-wiki.apps.googleusercontent.com", Label: "Wiki", Kind: org.WebClient, Active: true}, {N: 3, Name: "anonymous-mail", Label: "Anonymous", Kind: org.AnonymousApp, Active: true},
+		{N: 0, Name: "security-agent", Label: "Security Agent", Kind: org.ServiceAccount, Active: true},
+		{N: 1, Name: "hr-sync", Label: "HR Sync", Kind: org.ServiceAccount, Active: true},
+		{N: 2, Name: "48-wiki.apps.googleusercontent.com", Label: "Wiki", Kind: org.WebClient, Active: true},
+		{N: 3, Name: "anonymous-mail", Label: "Anonymous", Kind: org.AnonymousApp, Active: true},
 	}
 	ref := func(kind org.RefKind, n int) org.Ref { return org.Ref{Kind: kind, N: n} }
 	s.Roles[app] = []*org.RoleGrant{
@@ -118,8 +120,14 @@ func fixtureEvents(s *org.State, client *org.Client, at time.Time) (out []*org.E
 	add(org.Event{Verb: org.GrantRevoke, Actor: boss, Targets: []org.Ref{ref(org.GrantRef, 2), boss}, Changes: []org.Change{scopes}, Via: ref(org.IntegrationRef, 0)})
 	add(org.Event{Verb: org.PolicyUpdate, Actor: boss, Targets: []org.Ref{{Kind: org.PolicyRef, N: 1}}, Changes: []org.Change{{Name: "SHARING_OUTSIDE_DOMAIN", Old: "ALLOWED", New: "DENIED"}}})
 	add(org.Event{Verb: org.Reported, Actor: one, Report: &org.Report{App: "chat", Failed: "Blocked by a rule", Events: []org.ReportEvent{{Type: "user_action", Name: "attachment_upload", Params: []org.Param{
-		{Name: "text", Value: "x"}, {Name: "number", Value: int64(-7)}, {Name: "flag", Value: false}, {Name: "texts", Value: []string{"a", "b"}}, {Name: "numbers", Value: []int64{1, 2}}, {Name: "none"},
-		{Name: "message", Value: []org.Param{{Name: "inner", Value: "y"}}}, {Name: "messages", Value: [][]org.Param{{{Name: "inner", Value: true}}}},
+		{Name: "text", Value: "x"},
+		{Name: "number", Value: int64(-7)},
+		{Name: "flag", Value: false},
+		{Name: "texts", Value: []string{"a", "b"}},
+		{Name: "numbers", Value: []int64{1, 2}},
+		{Name: "none"},
+		{Name: "message", Value: []org.Param{{Name: "inner", Value: "y"}}},
+		{Name: "messages", Value: [][]org.Param{{{Name: "inner", Value: true}}}},
 	}}}}})
 	return out
 }

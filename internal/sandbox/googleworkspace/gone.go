@@ -45,7 +45,7 @@ func (h *Handler) Gone(s *org.State, kind, id, name string) bool {
 		return there
 	case "file", "folder", "drive", "container":
 		n := h.docN(s, id)
-		return n >= 0 && !s.There(n)
+		return n >= 0 && !(&truth{h: h, s: s}).somebodyLists(n)
 	}
 	return false
 }

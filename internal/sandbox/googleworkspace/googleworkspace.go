@@ -111,11 +111,7 @@ type call struct {
 	now  time.Time
 	args []string // what the route's stars stand for, unescaped
 	body []byte   // of what is no GET; nil where the route reads it itself
-	then []func() // what is done when the state is not held any more
 }
-
-// afterwards has something done when the state is not held any more.
-func (c *call) afterwards(do func()) { c.then = append(c.then, do) }
 
 // read reads the body as JSON into v.
 func (c *call) read(v any) *failure {
@@ -166,9 +162,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r, now: h.t.Clock.Now().UTC()}
 	if f := c.answer(); f != nil {
 		c.fail(f)
-	}
-	for _, do := range c.then {
-		do()
 	}
 	if r.Method != http.MethodGet {
 		h.channels.poke()

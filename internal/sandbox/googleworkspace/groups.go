@@ -133,6 +133,7 @@ func (h *Handler) memberID(r org.Ref) string {
 		return h.groupID(r.N)
 	case org.ContactRef:
 		return h.contactID(r.N)
+	default:
 	}
 	return h.customer
 }
@@ -145,6 +146,7 @@ func (h *Handler) memberEmail(s *org.State, r org.Ref) string {
 		return groupEmail(s, s.Groups[app][r.N])
 	case org.ContactRef:
 		return r.Name
+	default:
 	}
 	return ""
 }

@@ -166,7 +166,7 @@ func (c *call) asked() (q *reportQuery, f *failure) {
 
 // askedMore reads the window and the filters.
 func (c *call) askedMore(q *reportQuery) *failure {
-	ok := true
+	var ok bool
 	if text := c.q.Get("startTime"); text != "" {
 		if q.from, ok = parseTime(text); !ok {
 			return invalid("Invalid value for: startTime")
@@ -232,7 +232,7 @@ func condition(text string) (param, operator, value string, ok bool) {
 }
 
 // fits says whether an item is asked for, but for its time.
-func (q *reportQuery) fits(h *Handler, s *org.State, x *entry, it item) bool {
+func (q *reportQuery) fits(s *org.State, x *entry, it item) bool {
 	if q.user != nil && x.e.Actor != (org.Ref{Kind: org.AccountRef, N: q.user.N}) || q.ip != "" && x.e.Client.IP != q.ip {
 		return false
 	}
@@ -299,7 +299,7 @@ func (c *call) activities() *failure {
 			return true
 		}
 		it := c.h.items(c.s, e.e)[e.n]
-		if !q.fits(c.h, c.s, e, it) {
+		if !q.fits(c.s, e, it) {
 			return true
 		}
 		if len(page) == size {

@@ -35,13 +35,14 @@ func (h *Handler) items(s *org.State, e *org.Event) []item {
 	}
 	switch e.Targets[0].Kind {
 	case org.AccountRef:
-		if list := h.accountItems(s, e, s.Accounts[app][e.Targets[0].N]); list != nil {
+		if list := accountItems(e, s.Accounts[app][e.Targets[0].N]); list != nil {
 			return list
 		}
 	case org.PolicyRef:
 		c := e.Changes[0]
 		return []item{one("admin", "APPLICATION_SETTINGS", "CHANGE_APPLICATION_SETTING",
 			pair("APPLICATION_NAME", "Drive and Docs"), pair("SETTING_NAME", c.Name), pair("OLD_VALUE", c.Old), pair("NEW_VALUE", c.New), pair("ORG_UNIT_NAME", s.Name))}
+	default:
 	}
 	switch e.Verb {
 	case org.GroupCreate, org.GroupUpdate, org.GroupDelete, org.GroupAddMember, org.GroupRemoveMember:
@@ -50,6 +51,7 @@ func (h *Handler) items(s *org.State, e *org.Event) []item {
 		return h.roleItems(s, e)
 	case org.GrantIssue, org.GrantRevoke:
 		return h.grantItems(s, e)
+	default:
 	}
 	return nil
 }
@@ -61,7 +63,7 @@ var accountVerbs = map[org.Verb]string{
 }
 
 // accountItems are what happens with an account.
-func (h *Handler) accountItems(s *org.State, e *org.Event, a *org.Account) []item {
+func accountItems(e *org.Event, a *org.Account) []item {
 	email := pair("USER_EMAIL", a.Login)
 	switch e.Verb {
 	case org.SignIn:
@@ -94,6 +96,7 @@ func (h *Handler) accountItems(s *org.State, e *org.Event, a *org.Account) []ite
 			it.events = append(it.events, org.ReportEvent{Type: userSettings, Name: "CHANGE_USER_ORGANIZATION", Params: []org.Param{email, pair("OLD_VALUE", c.Old), pair("NEW_VALUE", c.New)}})
 		}
 		return []item{it}
+	default:
 	}
 	if word := accountVerbs[e.Verb]; word != "" {
 		return []item{one("admin", userSettings, word, email)}

@@ -76,6 +76,7 @@ func (h *Handler) actorView(s *org.State, e *org.Event, it item) object {
 		return object{f.CallerType: "KEY", "key": h.serviceEmail(s, s.Integrations[app][e.Actor.N])}
 	case org.AnonymousRef:
 		return object{f.ActorEmail: "", f.Profile: nobody}
+	default:
 	}
 	return object{}
 }

@@ -118,6 +118,12 @@ func (a answer) list(name string) (list []object) {
 	return list
 }
 
+// is says whether a member is true.
+func is(v object, name string) bool {
+	b, _ := v[name].(bool)
+	return b
+}
+
 func (a answer) next() string { s, _ := a.body["nextPageToken"].(string); return s }
 
 func (r *rig) do(method, address string, body io.Reader, head ...string) answer {

@@ -91,6 +91,7 @@ func held(s *org.State, r *org.RoleGrant) bool {
 		return listed(s.Accounts[app][r.Holder.N])
 	case org.GroupRef:
 		return s.Groups[app][r.Holder.N].Gone.IsZero()
+	default:
 	}
 	return s.Integrations[app][r.Holder.N].Gone.IsZero()
 }
@@ -102,6 +103,7 @@ func (h *Handler) holderID(r org.Ref) string {
 		return h.userID(r.N)
 	case org.GroupRef:
 		return h.groupID(r.N)
+	default:
 	}
 	return h.serviceID(r.N)
 }

@@ -99,9 +99,9 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 	case h.facts.GrantType, "assertion":
 		answer, p = h.byAssertion(r, v.Get("assertion"))
 	case "authorization_code":
-		answer, p = h.byCode(r, v)
+		answer, p = h.byCode(v)
 	case "refresh_token":
-		answer, p = h.byRefresh(r, v)
+		answer, p = h.byRefresh(v)
 	default:
 		p = &problem{400, "unsupported_grant_type", "Invalid grant_type: " + v.Get("grant_type")}
 	}
@@ -187,7 +187,7 @@ func isClient(v url.Values) bool {
 }
 
 // byCode exchanges a code.
-func (h *Handler) byCode(r *http.Request, v url.Values) (object, *problem) {
+func (h *Handler) byCode(v url.Values) (object, *problem) {
 	if !isClient(v) {
 		return nil, badClient
 	}
@@ -222,7 +222,7 @@ func scopeList(scopes []string) string {
 }
 
 // byRefresh gives a new access token; the refresh token stays.
-func (h *Handler) byRefresh(_ *http.Request, v url.Values) (object, *problem) {
+func (h *Handler) byRefresh(v url.Values) (object, *problem) {
 	if !isClient(v) {
 		return nil, badClient
 	}

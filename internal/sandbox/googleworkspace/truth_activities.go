@@ -51,6 +51,12 @@ func (p params) text(name string) string {
 	return ""
 }
 
+// is says whether a value is true.
+func (p params) is(name string) bool {
+	v, _ := p[name].(bool)
+	return v
+}
+
 func (p params) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { _, ok := p[n]; return ok })
 }
@@ -71,7 +77,7 @@ func (t *truth) activity(x *entry, it *item, i int) schemas.Activity {
 	if it.failed != "" {
 		a.ErrorCode = "PERMISSION_DENIED"
 	}
-	if p["is_second_factor"] == true {
+	if p.is("is_second_factor") {
 		a.MFA = schemas.Some(true)
 	}
 	m := meaningOf(it.app, e)
@@ -138,7 +144,7 @@ func severityOf(e *org.ReportEvent, p params) int32 {
 	if n, ok := map[string]int32{"LOW": schemas.SeverityLow, "MEDIUM": schemas.SeverityMedium, "HIGH": schemas.SeverityHigh, "CRITICAL": schemas.SeverityCritical}[strings.ToUpper(p.text("severity"))]; ok {
 		return n
 	}
-	if p["is_suspicious"] == true || e.Name == "gov_attack_warning" || e.Name == "account_disabled_hijacked" || strings.HasPrefix(e.Name, "suspicious_login") {
+	if p.is("is_suspicious") || e.Name == "gov_attack_warning" || e.Name == "account_disabled_hijacked" || strings.HasPrefix(e.Name, "suspicious_login") {
 		return schemas.SeverityHigh
 	}
 	return schemas.SeverityInformational
@@ -206,7 +212,7 @@ func changes(a *schemas.Activity, name string, e *org.ReportEvent, p params) {
 	case name == "token" && p.has("scope"):
 		add("scope", "", p.text("scope"))
 	}
-	if p["primary_event"] == false {
+	if p.has("primary_event") && !p.is("primary_event") {
 		add("primary_event", "", "false") // it follows from another event
 	}
 }

@@ -155,12 +155,22 @@ func (s *State) HandOver(x *Act, from, to int, private, shared bool) int32 {
 	return folder
 }
 
-// purge ends what has been in the trash since a time, a month later.
+// purge ends what has been in the trash since a time, a month later: while life
+// stands still, nothing ends of itself.
 func (s *State) purge(n int32, since int64) func(at time.Time) {
-	return func(at time.Time) {
-		if f := &s.Docs.All[n]; f.Trashed == since && !f.Gone {
-			x := &Act{At: at, Actor: Ref{Kind: SystemRef}, Client: &Client{}}
-			s.DeleteDoc(x, n)
+	var end func(at time.Time)
+	end = func(at time.Time) {
+		f := &s.Docs.All[n]
+		switch {
+		case f.Trashed != since || f.Gone:
+		case !s.Frozen.IsZero():
+			s.journal.later.push(at.Add(purgeAgain).UnixMilli(), end)
+		default:
+			s.DeleteDoc(&Act{At: at, Actor: Ref{Kind: SystemRef}, Client: &Client{}}, n)
 		}
 	}
+	return end
 }
+
+// purgeAgain is when to look again whether life goes on.
+const purgeAgain = 10 * time.Minute

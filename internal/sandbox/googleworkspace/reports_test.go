@@ -179,3 +179,20 @@ func TestTruthOfReports(t *testing.T) {
 		require.Positive(t, filled[name], name)
 	}
 }
+
+// Of a life that stands still the log has nothing more to tell.
+func TestStill(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		r := newRig(t, sandbox.Options{People: 100, History: 3 * day, Seed: seed + 1})
+		r.s.World("acme").Freeze()
+		before := map[string]bool{}
+		for _, a := range r.s.Truth(org.GoogleWorkspace, "acme").Activities {
+			before[a.EventID] = true
+		}
+		r.s.Fake.Advance(3 * day)
+		for _, a := range r.s.Truth(org.GoogleWorkspace, "acme").Activities {
+			require.True(t, before[a.EventID], "%d %s %s %s", seed, a.Service, a.Action, a.Time)
+		}
+	}
+}

@@ -22,7 +22,7 @@ var unflippedDrive = map[string]string{
 func TestDriveFlips(t *testing.T) {
 	t.Parallel()
 	flipped, names := map[string]bool{}, map[string]bool{}
-	for _, flip := range driveFlips() {
+	for _, flip := range append(driveFlips(), DriveFlips()...) {
 		require.False(t, names[flip.Name], flip.Name)
 		names[flip.Name] = true
 		facts, changed := Default(), 0

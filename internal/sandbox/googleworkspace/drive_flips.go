@@ -15,7 +15,6 @@ func driveFlips() []Flip {
 		of       func(*DriveFacts) *string
 	}{
 		{"sha256Checksum", "sha256", func(f *DriveFacts) *string { return &f.SHA256 }},
-		{"owners", "owner", func(f *DriveFacts) *string { return &f.Owners }},
 		{"parents", "parent", func(f *DriveFacts) *string { return &f.Parents }},
 		{"size", "bytes", func(f *DriveFacts) *string { return &f.Size }},
 		{"trashedTime", "trashedAt", func(f *DriveFacts) *string { return &f.TrashedTime }},
@@ -46,6 +45,7 @@ func DriveFlips() []Flip {
 		{"files are listed by ten", func(f *DriveFacts) { f.FilesPage = 10 }},
 		{"tokens of files last a moment", func(f *DriveFacts) { f.FileTokenLife = time.Nanosecond }},
 		{"drives are listed by two", func(f *DriveFacts) { f.Drives = Page{2, 2} }},
+		{"owners is owner", func(f *DriveFacts) { f.Owners = "owner" }},
 		{"md5Checksum is md5", func(f *DriveFacts) { f.MD5 = "md5" }},
 		{"items of shared drives hold their permissions", func(f *DriveFacts) { f.InlineShared = true }},
 		{"the token of what changes later is called startPageToken", func(f *DriveFacts) { f.NewStart = "startPageToken" }},

@@ -17,7 +17,10 @@ func fixture() sourcetest.Fixture {
 			"groups":     {scopes + "admin.directory.group.readonly"},
 			"privileges": {scopes + "admin.directory.rolemanagement.readonly"},
 			"apps":       {scopes + "admin.directory.user.security"},
-			"activities": {scopes + "admin.reports.audit.readonly"},
+			"files":      {scopes + "drive.metadata.readonly"},
+
+			"files/shared_drives": {scopes + "drive.readonly"},
+			"activities":          {scopes + "admin.reports.audit.readonly"},
 		},
 		Unjoined: map[string]string{
 			"actor account":  "a service account of Google Cloud acts by its address, and is in no directory",

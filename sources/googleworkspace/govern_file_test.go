@@ -91,10 +91,13 @@ func TestQuarantineShared(t *testing.T) {
 	r := onFileOf(sources.QuarantineFile, sharedDrive, id)
 	_, err := s.Plan(t.Context(), r)
 	require.Equal(t, fault.Permanent, fault.Of(err), "nobody is organizer of both: %v", err)
-	d.change(func() { d.docs[sharedDrive].perms[2].Role, d.docs[id].cut = roleOrganizer, false })
+	d.change(func() {
+		d.docs[sharedDrive].perms[2].Role, d.docs[id].cut = roleOrganizer, false
+		d.docs[id].perms[0] = to(typeUser, anaMail, "writer")
+	})
 	before := d.state(id)
 	p := plan(t, s, r)
-	require.Equal(t, []string{"move:quarantine", "remove_permission:" + idOf(benMail)}, stepNames(p))
+	require.Equal(t, []string{"move:quarantine", "remove_permission:" + idOf(anaMail)}, stepNames(p))
 	done := carry(t, d.forge, s, p)
 	require.Equal(t, quarDrive, d.docs[id].parent)
 	undo(t, d.forge, s, r, p, done)

@@ -106,7 +106,8 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 		bad("domain", c.Domain, "a domain's name, such as example.com")
 	}
 	for _, b := range [][2]string{
-		{"base_url", c.BaseURL}, {"admin_base_url", c.AdminBaseURL}, {"alerts_base_url", c.AlertsBaseURL}, {"drive_base_url", c.DriveBaseURL}, {"token_base_url", c.TokenBaseURL},
+		{"base_url", c.BaseURL},
+		{"admin_base_url", c.AdminBaseURL}, {"alerts_base_url", c.AlertsBaseURL}, {"drive_base_url", c.DriveBaseURL}, {"token_base_url", c.TokenBaseURL},
 		{"accounts_base_url", c.AccountsBaseURL}, {"iamcredentials_base_url", c.IAMCredentialsBaseURL},
 	} {
 		if b[1] == "" {

@@ -64,15 +64,14 @@ func tooLarge(err error) bool { return fault.Of(err) == fault.BadData && httpx.S
 func unfit(err error) bool {
 	status := httpx.StatusOf(err)
 	code, _ := auth.RefusalOf(err)
-	switch fault.Of(err) {
-	case fault.BadData:
+	switch class := fault.Of(err); {
+	case class == fault.BadData:
 		return status != 0 || code != ""
-	case fault.Auth:
+	case class == fault.Auth:
 		return status == http.StatusUnauthorized && code == ""
-	case fault.Forbidden:
-		return true
+	default:
+		return class == fault.Forbidden
 	}
-	return false
 }
 
 // invisible tells that an item is not there, or not for who asks.

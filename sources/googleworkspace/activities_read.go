@@ -169,7 +169,7 @@ func (s *session) eachActivityPage(ctx context.Context, l sources.Lane, c source
 	for i := 0; ; i++ {
 		p := pages[i%2]
 		anew := at.window(s.env.Clock.Now(), s.cfg.Activities.Since, overlapOf(l.ID))
-		ended, err := s.activityPage(ctx, l.ID, p, &at)
+		ended, err := s.activityPage(ctx, l.ID, p, &at, i == 0)
 		if err != nil {
 			return err
 		}
@@ -186,14 +186,14 @@ func (s *session) eachActivityPage(ctx context.Context, l sources.Lane, c source
 }
 
 // activityPage gets and maps the next page of the window under way, and tells
-// whether it was its last.
-func (s *session) activityPage(ctx context.Context, app string, p *activityPage, at *activityCursor) (ended bool, err error) {
+// whether it was its last. resumed: a reading begins with it.
+func (s *session) activityPage(ctx context.Context, app string, p *activityPage, at *activityCursor, resumed bool) (ended bool, err error) {
 	resp, next, err := s.fetchActivities(ctx, app, at)
 	switch {
 	case at.Token == "":
 	case err == nil:
 		at.Again = false
-	case fault.Of(err) == fault.Expired && !at.Again:
+	case fault.Of(err) == fault.Expired && (resumed || !at.Again):
 		at.restart()
 		resp, next, err = s.fetchActivities(ctx, app, at)
 	case fault.Of(err) == fault.Expired: // twice in a row: it is left to another reading

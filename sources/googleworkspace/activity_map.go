@@ -143,8 +143,9 @@ func (m *activityMapper) activityActor(a *schemas.Activity, it *activityItem) {
 	switch {
 	case it.caller == "KEY", it.caller == "APPLICATION", it.impersonation:
 		a.ActorKind = "service"
-		a.ActorID = cmp.Or(a.ActorID, it.clientID)
-		a.ActorName = cmp.Or(a.ActorName, it.clientName)
+		if a.ActorID == "" {
+			a.ActorID, a.ActorName = it.clientID, it.clientName
+		}
 	case a.ActorID == "", it.email == "" && it.profile == "" && it.caller == "":
 		a.ActorKind = "unknown"
 	default:

@@ -3,6 +3,7 @@ package googleworkspace
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -134,6 +135,13 @@ func (s *session) planAllGrants(ctx context.Context, p *sources.Plan, h *holder)
 	all, err := s.grantsOf(ctx, h)
 	if err != nil {
 		return err
+	}
+	slices.SortFunc(all, func(a, b govGrant) int {
+		return cmp.Or(strings.Compare(a.Client, b.Client), strings.Compare(a.code(), b.code()))
+	})
+	if more := len(all) - sources.MaxSteps; more > 0 {
+		all = all[:sources.MaxSteps]
+		p.Limits = append(p.Limits, fmt.Sprintf("There are %d more: ask again when these are revoked.", more))
 	}
 	var b before
 	for i := range all {

@@ -323,31 +323,6 @@ func TestSuspendedByGoogle(t *testing.T) {
 	require.ErrorContains(t, err, "adminCannotUnsuspend")
 }
 
-// Grants are read and ended before an account is suspended, or not at all.
-func TestGrantsOfSuspended(t *testing.T) {
-	t.Parallel()
-	require.True(t, Connector.Action(sources.RevokeGrant).First)
-	f := newForge(t)
-	s := f.open()
-	p := plan(t, s, grant(ana, crm))
-	require.Equal(t, []sources.TargetKind{sources.TargetAccount, sources.TargetApp}, []sources.TargetKind{p.Also[0].Kind, p.Also[1].Kind})
-	require.Contains(t, string(p.Before), scopePrefix+"drive")
-	_, err := s.Do(t.Context(), p.Steps[0])
-	require.NoError(t, err)
-	f.change(func() { f.users[ana]["suspended"] = true })
-	require.Equal(t, sources.Unknown, outcomeOf(t, s, p.Steps[0]), "nothing is shown")
-	for _, r := range []sources.ActionRequest{onUser(sources.RevokeGrant, ana), grant(ana, "asp:7")} {
-		_, err := s.Plan(t.Context(), r)
-		require.Equal(t, fault.Permanent, fault.Of(err), "%v", err)
-		require.ErrorContains(t, err, "suspended")
-	}
-	f.change(func() { f.users[ana]["suspended"] = false })
-	for _, r := range []sources.ActionRequest{grant(ana, crm), grant(ben, crm), grant(ana, "asp:8"), on(sources.RevokeGrant, sources.TargetCredential, schemas.HashID(ana, "asp:7"))} {
-		_, err := s.Plan(t.Context(), r)
-		require.Equal(t, fault.BadData, fault.Of(err), "no such grant, or nobody's: %v", err)
-	}
-}
-
 // A membership that is another's doing by now is left alone; one through another
 // group is not what is asked for.
 func TestMembership(t *testing.T) {

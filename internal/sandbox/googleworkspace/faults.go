@@ -20,6 +20,7 @@ type Faults struct {
 	Late         map[string]time.Duration // how much later than it would an application's log shows what happens; "": all
 	EmptyStatus  int                      // of answers without a body: 200 or 204
 	ChannelLife  time.Duration            // channels get this life at most, whatever was asked for
+	Alerts       bool                     // the Alert Center has something to tell
 	ListsLag     time.Duration            // how long lists of users show what was before a write
 }
 

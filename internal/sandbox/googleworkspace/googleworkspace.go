@@ -180,7 +180,7 @@ func (h *Handler) manners(r *http.Request) {
 
 // isAPI tells paths that want a token from the rest.
 func isAPI(path string) bool {
-	return strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/drive/") || strings.HasPrefix(path, "/upload/")
+	return strings.HasPrefix(path, "/admin/") || strings.HasPrefix(path, "/drive/") || strings.HasPrefix(path, "/upload/") || strings.HasPrefix(path, "/v1beta1/")
 }
 
 // maxBody bounds what is read of a request's body, but for uploads.

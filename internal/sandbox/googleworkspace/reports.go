@@ -90,8 +90,9 @@ func (r *reports) add(name string, x *entry) {
 }
 
 // visible is when an item can be seen: so much later than it happened as is usual
-// for its application. What the log showed before the tenant began has all come
-// when it does: of a life that stands still, it has nothing more to tell.
+// for its application. What happened before the tenant began comes when the
+// organization's journal has it: of a life that stands still, the log has no more
+// to tell than that of other vendors.
 func (h *Handler) visible(e *org.Event, n int, it item) time.Time {
 	max := h.facts.lag(it)
 	lag := time.Duration(h.noise("lag "+it.app, e.N*8+n, 1000)) * max / 1000
@@ -99,8 +100,8 @@ func (h *Handler) visible(e *org.Event, n int, it item) time.Time {
 		lag += 2 * max
 	}
 	at := e.Seen.Add(lag)
-	if at.After(h.began) && e.Seen.Before(h.began) {
-		at = h.began.Add(-time.Second)
+	if e.At.Before(h.began) {
+		at = e.Seen
 	}
 	f := h.Faults()
 	extra := f.Late[""]

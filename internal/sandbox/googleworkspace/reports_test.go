@@ -179,3 +179,45 @@ func TestTruthOfReports(t *testing.T) {
 		require.Positive(t, filled[name], name)
 	}
 }
+
+// The Alert Center tells of some things again when they change (5.10).
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sandbox.Options{People: 100, History: 20 * day})
+	require.Equal(t, 200, r.get("/v1beta1/alerts").status)
+	require.Empty(t, r.get("/v1beta1/alerts").list("alerts"), "not at every customer")
+	r.h.SetFaults(Faults{Alerts: true})
+	all := r.all("/v1beta1/alerts?pageSize=2&orderBy="+url.QueryEscape("create_time desc"), "alerts")
+	require.NotEmpty(t, all)
+	for i, x := range all {
+		require.NotContains(t, x["customerId"], "C")
+		if i > 0 {
+			require.GreaterOrEqual(t, all[i-1]["createTime"], x["createTime"])
+		}
+		require.Equal(t, x["alertId"], r.get("/v1beta1/alerts/" + x["alertId"].(string)).body["alertId"])
+	}
+	since := all[len(all)/2]["createTime"].(string)
+	for _, x := range r.all("/v1beta1/alerts?filter="+url.QueryEscape(`createTime >= "`+since+`"`), "alerts") {
+		require.GreaterOrEqual(t, x["createTime"], since)
+	}
+	require.Equal(t, 400, r.get("/v1beta1/alerts?filter=zzz").status)
+	r.bearer = r.as(r.h.Subject(), "admin.reports.audit.readonly")
+	require.Equal(t, 403, r.get("/v1beta1/alerts").status)
+}
+
+// Of a life that stands still the log has nothing more to tell.
+func TestStill(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		r := newRig(t, sandbox.Options{People: 100, History: 3 * day, Seed: seed + 1})
+		r.s.World("acme").Freeze()
+		before := map[string]bool{}
+		for _, a := range r.s.Truth(org.GoogleWorkspace, "acme").Activities {
+			before[a.EventID] = true
+		}
+		r.s.Fake.Advance(3 * day)
+		for _, a := range r.s.Truth(org.GoogleWorkspace, "acme").Activities {
+			require.True(t, before[a.EventID], "%d %s %s %s", seed, a.Service, a.Action, a.Time)
+		}
+	}
+}

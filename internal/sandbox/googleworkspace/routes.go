@@ -103,6 +103,9 @@ func init() { // they call what looks them up
 		get(directory+"customers/*", readMyself, nil, (*call).self),
 		of(http.MethodPost, "/admin/directory_v1/channels/stop", readUsers, nil, (*call).stopChannel),
 
+		get("/v1beta1/alerts", []string{"apps.alerts"}, []string{"REPORTS_ACCESS"}, (*call).listAlerts),
+		get("/v1beta1/alerts/*", []string{"apps.alerts"}, []string{"REPORTS_ACCESS"}, (*call).oneAlert),
+
 		{http.MethodGet, reporting + "activity/users/*/applications/*", bucketReports, readAudit, nil, (*call).activities},
 		{http.MethodPost, reporting + "activity/users/*/applications/*/watch", bucketReports, readAudit, nil, (*call).watchActivities},
 		{http.MethodPost, "/admin/reports_v1/channels/stop", bucketReports, readAudit, nil, (*call).stopChannel},

@@ -285,6 +285,10 @@ func (e *googleLife) endGrant(x *Act) {
 func (e *googleLife) sync() {
 	const app = GoogleWorkspace
 	x := Act{At: e.at(), Actor: inst(e.Integrations[app][GoogleHRSync]), Client: &Client{}}
+	if a := e.someone(); a != nil && e.r.IntN(9) == 0 { // what is kept of them there alone
+		n := e.r.IntN(90)
+		e.Update(app, &x, a, Change{Name: "costCenter", Old: "CC-" + word36(n), New: "CC-" + word36(n+1)})
+	}
 	for _, p := range e.People {
 		a := e.AccountOf(app, p.N)
 		switch {

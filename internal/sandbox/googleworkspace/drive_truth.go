@@ -50,7 +50,7 @@ func (t *truth) sharedDrive(k *org.Corpus) {
 		return
 	}
 	for _, n := range k.Docs {
-		if role, _ := t.s.DocRole(subject, n); role != "" {
+		if _, listed := t.s.DocRole(subject, n); listed {
 			t.file(n, id, name)
 		}
 	}
@@ -66,8 +66,8 @@ func (t *truth) somebodyLists(n int32) bool {
 	if subject < 0 || t.s.Docs.IsRoot(n) {
 		return t.s.Docs.IsRoot(n)
 	}
-	role, _ := t.s.DocRole(subject, n)
-	return role != ""
+	_, listed := t.s.DocRole(subject, n)
+	return listed
 }
 
 // reader is who is acted as to list a shared drive: of the members who are of the

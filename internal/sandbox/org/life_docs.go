@@ -2,6 +2,7 @@ package org
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -311,6 +312,12 @@ func (o *docsLife) member(x *Act, a *Account) {
 	}
 }
 
+// mixed says whether a folder holds what is not its owner's.
+func (o *docsLife) mixed(n int32) bool {
+	d := o.Docs
+	return slices.ContainsFunc(d.Within(n), func(m int32) bool { return d.All[m].Owner != d.All[n].Owner })
+}
+
 func (o *docsLife) sharing(x *Act, a *Account, v Verb) {
 	fits := o.any
 	if v == DocClose || v == DocOpen {
@@ -323,8 +330,10 @@ func (o *docsLife) sharing(x *Act, a *Account, v Verb) {
 	}
 	sh := o.Docs.All[n].Sharing
 	switch {
+	case o.mixed(n): // where what others have in it lies would change, and nothing would tell
+		return
 	case v == DocOwner:
-		if b := o.somebody(); b != nil && b != a && o.Docs.All[n].Owner >= 0 {
+		if b := o.somebody(); b != nil && b != a && o.Docs.All[n].Owner >= 0 && !o.aFolder(n) {
 			o.OwnDoc(x, n, b.N, o.chance(0.5))
 		}
 		return

@@ -107,8 +107,12 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 	}
 	for _, b := range [][2]string{
 		{"base_url", c.BaseURL},
-		{"admin_base_url", c.AdminBaseURL}, {"alerts_base_url", c.AlertsBaseURL}, {"drive_base_url", c.DriveBaseURL}, {"token_base_url", c.TokenBaseURL},
-		{"accounts_base_url", c.AccountsBaseURL}, {"iamcredentials_base_url", c.IAMCredentialsBaseURL},
+		{"admin_base_url", c.AdminBaseURL},
+		{"alerts_base_url", c.AlertsBaseURL},
+		{"drive_base_url", c.DriveBaseURL},
+		{"token_base_url", c.TokenBaseURL},
+		{"accounts_base_url", c.AccountsBaseURL},
+		{"iamcredentials_base_url", c.IAMCredentialsBaseURL},
 	} {
 		if b[1] == "" {
 			continue

@@ -55,8 +55,8 @@ func (l *library) watch(ctx context.Context, lane sources.Lane) (*watchCall, err
 	} else if r.c = l.as(lane.Hint, scopeMetadata); r.polled() {
 		err = r.start(ctx)
 	}
-	switch {
-	case err != nil && (unfit(err) || isGone(err)), err == nil && r.at.Start == "":
+	switch _, blind := r.blind(err); {
+	case blind || isGone(err), err == nil && r.at.Start == "":
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -148,7 +148,7 @@ var activityInfos = []sources.StreamInfo{lateActivities(sources.StreamInfo{
 	Name: streamActivities, Shape: sources.Log, Tables: []string{schemas.TableActivities},
 	Every: 5 * time.Minute, Retention: activityRetention, Back: true,
 	Doc: "the audit logs of the Reports API, one for each application: sign-ins, what administrators change, tokens, Drive and the others",
-}, usualActivityLateness)}
+}, usualActivityLateness), infoAlerts}
 
 // lateActivities is the declaration with the lateness of a configuration. A poll
 // finds what is as late as usual; what is later, the pipeline's sweeps find.
@@ -170,13 +170,14 @@ var (
 		Name: streamActivities, Doc: "the audit logs of all applications that the edition has",
 		Scopes: []string{"OAuth scope " + scopeReports + ", and an admin role of the subject with the privilege Reports"},
 		Where:  whereDelegation + "; roles under Account > Admin roles",
-	}}
+	}, alertCapability}
 	activityLimits = []string{
 		"Google shows events minutes to hours after they happened, and not in their order; what is later than activities.lateness is not collected.",
 		"The log of an application that the edition lacks is refused: it is left out, named by weir status, and asked for again at each poll.",
 		"The application user_accounts repeats what login tells of passwords, second factors, recovery and forwarding: rows with service user_accounts are the second.",
 		"Drive writes several events for one act; those that follow from another hold primary_event false among their changes.",
 		"Of the admin log Google writes some acts twice, under an old and a new name.",
+		"The Alert Center does not tell which alerts were rewritten: those of the last 30 days are listed once an hour, and what changed is told again.",
 		"Events say people and groups by their e-mail addresses: target_id is the address.",
 	}
 )
@@ -196,7 +197,7 @@ func (s *session) activityStreams() []sources.Stream {
 	return []sources.Stream{{
 		Info:  lateActivities(activityInfos[0], s.cfg.Activities.Lateness),
 		Lanes: s.activityLanes, Read: s.readActivities, Past: s.pastActivities, Span: pastSpan,
-	}}
+	}, s.alertStream()}
 }
 
 // activityLanes lists a lane for each application. What a poll leaves unread,
@@ -215,7 +216,11 @@ func (s *session) activityLanes(context.Context, sources.Cursor) iter.Seq2[*sour
 // probeActivities answers Probe for the capabilities of the logs; ok is whether
 // it is one of them.
 func (s *session) probeActivities(ctx context.Context, capability string) (ok bool, err error) {
-	if capability != streamActivities {
+	switch capability {
+	case streamActivities:
+	case streamAlerts:
+		return true, s.probeAlerts(ctx)
+	default:
 		return false, nil
 	}
 	app := s.cfg.Activities.Applications[0]

@@ -35,6 +35,7 @@ var Connector = &sources.Connector{
 		{Name: "oauth2.googleapis.com", For: "tokens"},
 		{Name: "admin.googleapis.com", For: "the Admin SDK: directory, reports, data transfer"},
 		{Name: "www.googleapis.com", For: "Drive"},
+		{Name: "alertcenter.googleapis.com", For: "alerts"},
 		{Name: "accounts.google.com", For: "with client_secret: consent in a browser, by weir connect"},
 		{Name: "iamcredentials.googleapis.com", For: "with service_account: signatures without a key"},
 		{Name: "sts.googleapis.com, metadata.google.internal", For: "with service_account: the identity of the machine or workload"},
@@ -57,6 +58,7 @@ type Config struct {
 
 	BaseURL               string `key:"base_url" doc:"where all requests go instead of Google's hosts, with the same paths"`
 	AdminBaseURL          string `key:"admin_base_url" doc:"where the Admin SDK's requests go instead of https://admin.googleapis.com"`
+	AlertsBaseURL         string `key:"alerts_base_url" doc:"where the Alert Center's requests go instead of https://alertcenter.googleapis.com"`
 	DriveBaseURL          string `key:"drive_base_url" doc:"where Drive's requests and uploads go instead of https://www.googleapis.com"`
 	TokenBaseURL          string `key:"token_base_url" doc:"where token requests go instead of https://oauth2.googleapis.com"`
 	AccountsBaseURL       string `key:"accounts_base_url" doc:"where consent is given instead of https://accounts.google.com"`
@@ -104,7 +106,8 @@ func (c *Config) Validate() (errs []setting.KeyError) {
 		bad("domain", c.Domain, "a domain's name, such as example.com")
 	}
 	for _, b := range [][2]string{
-		{"base_url", c.BaseURL}, {"admin_base_url", c.AdminBaseURL}, {"drive_base_url", c.DriveBaseURL}, {"token_base_url", c.TokenBaseURL},
+		{"base_url", c.BaseURL},
+		{"admin_base_url", c.AdminBaseURL}, {"alerts_base_url", c.AlertsBaseURL}, {"drive_base_url", c.DriveBaseURL}, {"token_base_url", c.TokenBaseURL},
 		{"accounts_base_url", c.AccountsBaseURL}, {"iamcredentials_base_url", c.IAMCredentialsBaseURL},
 	} {
 		if b[1] == "" {
@@ -166,6 +169,7 @@ type session struct {
 	granted    *auth.Tokens     // what they granted; nil with a delegation
 	adminAPI   *httpx.Client    // of the Admin SDK, without credentials
 	driveAPI   *httpx.Client    // of Drive, without credentials
+	alertAPI   *httpx.Client    // of the Alert Center, without credentials
 
 	customer  atomic.Pointer[string] // its id, once it was told
 	directory directoryState         // what is known of the directory, to look up
@@ -193,6 +197,11 @@ func open(_ context.Context, env sources.Env, c setting.Struct) (sources.Session
 	}
 	if s.driveAPI, err = env.HTTP.Client(httpx.Config{
 		BaseURL: s.hosts.drive, Header: header, Buckets: driveBuckets, Classify: classify, Personal: personal,
+	}); err != nil {
+		return nil, err
+	}
+	if s.alertAPI, err = env.HTTP.Client(httpx.Config{
+		BaseURL: s.hosts.alerts, Header: header, Buckets: alertBuckets, Classify: classify, Personal: personal,
 	}); err != nil {
 		return nil, err
 	}

@@ -66,10 +66,10 @@ func TestConfig(t *testing.T) {
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	h := (&Config{}).hosts()
-	require.Equal(t, hosts{"https://admin.googleapis.com", "https://www.googleapis.com", "https://accounts.google.com", "https://iamcredentials.googleapis.com", ""}, h)
+	require.Equal(t, hosts{"https://admin.googleapis.com", "https://www.googleapis.com", "https://accounts.google.com", "https://iamcredentials.googleapis.com", "https://alertcenter.googleapis.com", ""}, h)
 	require.Empty(t, h.tokenURL(), "what the key says")
 	h = (&Config{BaseURL: "http://127.0.0.1:1", DriveBaseURL: "http://127.0.0.1:2", TokenBaseURL: "http://127.0.0.1:3"}).hosts()
-	require.Equal(t, hosts{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:3"}, h)
+	require.Equal(t, hosts{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:1", "http://127.0.0.1:3"}, h)
 	require.Equal(t, "http://127.0.0.1:3/token", h.tokenURL())
 }
 

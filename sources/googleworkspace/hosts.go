@@ -11,8 +11,8 @@ import (
 
 // hosts are where requests go, base URLs.
 type hosts struct {
-	admin, drive, accounts, iam string
-	token                       string // "": what the key says
+	admin, drive, accounts, iam, alerts string
+	token                               string // "": what the key says
 }
 
 // hosts returns Google's, with what the configuration has instead.
@@ -20,6 +20,7 @@ func (c *Config) hosts() hosts {
 	return hosts{
 		admin:    cmp.Or(c.AdminBaseURL, c.BaseURL, "https://admin.googleapis.com"),
 		drive:    cmp.Or(c.DriveBaseURL, c.BaseURL, "https://www.googleapis.com"),
+		alerts:   cmp.Or(c.AlertsBaseURL, c.BaseURL, "https://alertcenter.googleapis.com"),
 		accounts: cmp.Or(c.AccountsBaseURL, c.BaseURL, "https://accounts.google.com"),
 		iam:      cmp.Or(c.IAMCredentialsBaseURL, c.BaseURL, "https://iamcredentials.googleapis.com"),
 		token:    cmp.Or(c.TokenBaseURL, c.BaseURL),

@@ -78,6 +78,21 @@ var renamed = []struct{ path, member string }{
 	{"/roles", "isSystemRole"},
 	{"/tokens", "nativeApp"},
 	{"/asps", "name"},
+	{"/applications/*", "items"},
+	{"/applications/*", "kind"},
+	{"/applications/*", "uniqueQualifier"},
+	{"/applications/*", "time"},
+	{"/applications/*", "customerId"},
+	{"/applications/*", "events"},
+	{"/applications/*", "profileId"},
+	{"/applications/*", "email"},
+	{"/applications/*", "ipAddress"},
+	{"/applications/*", "regionCode"},
+	{"/applications/*", "ipAsn"},
+	{"/applications/*", "parameters"},
+	{"/applications/*", "value"},
+	{"/applications/*", "boolValue"},
+	{"/applications/*", "multiValue"},
 }
 
 // Every fact told wrongly is noticed.

@@ -8,7 +8,19 @@ type DriveFacts struct {
 	FilesPage     int           // of files.list, at most (5.8)
 	FileTokenLife time.Duration // of a page token of files and drives
 	Drives        Page          // of drives.list
-	MD5           string        // member with the checksum of content
+	MD5           string        // member with a checksum of content
+	SHA256        string        // likewise
+	Owners        string        // member with who owns a file
+	Parents       string        // member with its folder
+	Size          string        // member with its size, which is text
+	TrashedTime   string        // member with when it was put into the trash, in shared drives
+	ModifiedBy    string        // member with who changed it last
+	Augmented     string        // member that says whether an item of a shared drive grants something itself
+	Details       string        // member with where a permission comes from
+	IsInherited   string        // member there that says whether it is inherited
+	Discovery     string        // member that tells what is found from what has to be known
+	Expiration    string        // member with when a permission ends
+	WithTrash     bool          // lists hold what is in the trash
 	InlineShared  bool          // items of shared drives hold their permissions
 	NewStart      string        // member with the token of what changes later (5.9)
 	EarlyStart    bool          // it is on every page
@@ -34,7 +46,9 @@ type DriveFacts struct {
 
 func defaultDrive() DriveFacts {
 	return DriveFacts{
-		FilesPage: 1000, FileTokenLife: 6 * time.Hour, Drives: Page{10, 100}, MD5: "md5Checksum", NewStart: "newStartPageToken", StaleStatus: 400,
+		FilesPage: 1000, FileTokenLife: 6 * time.Hour, Drives: Page{10, 100}, MD5: "md5Checksum", SHA256: "sha256Checksum",
+		Owners: "owners", Parents: "parents", Size: "size", TrashedTime: "trashedTime", ModifiedBy: "lastModifyingUser", Augmented: "hasAugmentedPermissions",
+		Details: "permissionDetails", IsInherited: "inherited", Discovery: "allowFileDiscovery", Expiration: "expirationTime", WithTrash: true, NewStart: "newStartPageToken", StaleStatus: 400,
 
 		Inherited: "cannotModifyInheritedPermission", InheritedShared: "cannotModifyInheritedTeamDrivePermission", OwnerStays: "cannotRemoveOwner",
 		CrossDomain: "ownershipChangeAcrossDomainNotPermitted", NoPermission: "permissionNotFound", TransferStatus: 403, NoServiceStatus: 401, ResumeStatus: 308,

@@ -185,7 +185,7 @@ func (c *driveCall) named(n int32) bool {
 func (c *driveCall) matching(docs []int32, q fileQuery, most int) (out []int32) {
 	d := c.s.Docs
 	for _, n := range docs {
-		if !d.IsRoot(n) && c.s.There(n) && q.holds(n) && c.lists(n) {
+		if !d.IsRoot(n) && c.s.There(n) && q.holds(n) && c.lists(n) && (c.h.facts.WithTrash || !d.InTrash(n)) {
 			if out = append(out, n); len(out) == most {
 				break
 			}

@@ -2,17 +2,51 @@ package googleworkspace
 
 import "time"
 
-// driveFlips are the facts of Drive that a mutation test tells wrongly, one by one.
+type driveFlip struct {
+	name  string
+	apply func(*DriveFacts)
+}
+
+// driveFlips are the facts of Drive that a collection depends on, told wrongly.
 func driveFlips() []Flip {
-	var flips []Flip
+	flips := []driveFlip{{"the trash is not listed", func(f *DriveFacts) { f.WithTrash = false }}}
 	for _, x := range []struct {
-		name  string
-		apply func(*DriveFacts)
+		name, to string
+		of       func(*DriveFacts) *string
 	}{
+		{"sha256Checksum", "sha256", func(f *DriveFacts) *string { return &f.SHA256 }},
+		{"parents", "parent", func(f *DriveFacts) *string { return &f.Parents }},
+		{"size", "bytes", func(f *DriveFacts) *string { return &f.Size }},
+		{"trashedTime", "trashedAt", func(f *DriveFacts) *string { return &f.TrashedTime }},
+		{"lastModifyingUser", "modifier", func(f *DriveFacts) *string { return &f.ModifiedBy }},
+		{"hasAugmentedPermissions", "augmented", func(f *DriveFacts) *string { return &f.Augmented }},
+		{"permissionDetails", "details", func(f *DriveFacts) *string { return &f.Details }},
+		{"inherited of permissions", "isInherited", func(f *DriveFacts) *string { return &f.IsInherited }},
+		{"allowFileDiscovery", "discoverable", func(f *DriveFacts) *string { return &f.Discovery }},
+		{"expirationTime", "expires", func(f *DriveFacts) *string { return &f.Expiration }},
+	} {
+		flips = append(flips, driveFlip{x.name + " is " + x.to, func(f *DriveFacts) { *x.of(f) = x.to }})
+	}
+	return asFlips(flips)
+}
+
+func asFlips(list []driveFlip) []Flip {
+	flips := make([]Flip, len(list))
+	for i, x := range list {
+		flips[i] = Flip{x.name, func(f *Facts) { x.apply(&f.DriveFacts) }}
+	}
+	return flips
+}
+
+// DriveFlips are those that one complete collection need not depend on: about sizes
+// of pages, limits, changes, channels and what is written.
+func DriveFlips() []Flip {
+	return asFlips([]driveFlip{
 		{"files are listed by ten", func(f *DriveFacts) { f.FilesPage = 10 }},
-		{"tokens of files last a second", func(f *DriveFacts) { f.FileTokenLife = time.Nanosecond }},
+		{"tokens of files last a moment", func(f *DriveFacts) { f.FileTokenLife = time.Nanosecond }},
 		{"drives are listed by two", func(f *DriveFacts) { f.Drives = Page{2, 2} }},
-		{"checksums are called md5", func(f *DriveFacts) { f.MD5 = "md5" }},
+		{"owners is owner", func(f *DriveFacts) { f.Owners = "owner" }},
+		{"md5Checksum is md5", func(f *DriveFacts) { f.MD5 = "md5" }},
 		{"items of shared drives hold their permissions", func(f *DriveFacts) { f.InlineShared = true }},
 		{"the token of what changes later is called startPageToken", func(f *DriveFacts) { f.NewStart = "startPageToken" }},
 		{"the token of what changes later is on every page", func(f *DriveFacts) { f.EarlyStart = true }},
@@ -31,8 +65,5 @@ func driveFlips() []Flip {
 		{"channels of changes last a minute", func(f *DriveFacts) { f.ChangesChannel = time.Minute }},
 		{"channels of files last a minute", func(f *DriveFacts) { f.FileChannel = time.Minute }},
 		{"changes are called changed", func(f *DriveFacts) { f.ChangeState = "changed" }},
-	} {
-		flips = append(flips, Flip{x.name, func(f *Facts) { x.apply(&f.DriveFacts) }})
-	}
-	return flips
+	})
 }

@@ -53,15 +53,15 @@ func (c *driveCall) permissionView(n int32, p *permission) object {
 	v := object{"kind": "drive#permission", "id": p.id, "type": g.To, "role": p.role}
 	switch g.To {
 	case org.ToAnyone:
-		v["allowFileDiscovery"] = g.Findable
+		v[c.h.facts.Discovery] = g.Findable
 	case org.ToDomain:
-		v["allowFileDiscovery"], v["domain"], v["displayName"] = g.Findable, g.Domain, g.Domain
+		v[c.h.facts.Discovery], v["domain"], v["displayName"] = g.Findable, g.Domain, g.Domain
 	default:
 		c.granteeView(g, v)
 		v["pendingOwner"] = false
 	}
 	if g.Expires != 0 {
-		v["expirationTime"] = msTime(g.Expires)
+		v[c.h.facts.Expiration] = msTime(g.Expires)
 	}
 	if g.View != "" {
 		v["view"] = g.View
@@ -72,7 +72,7 @@ func (c *driveCall) permissionView(n int32, p *permission) object {
 	shared := c.corpus(n).Shared()
 	details := []object{}
 	for _, h := range p.all {
-		x := object{"permissionType": "file", "role": h.Role, "inherited": h.At != n}
+		x := object{"permissionType": "file", "role": h.Role, c.h.facts.IsInherited: h.At != n}
 		if shared && s.Docs.IsRoot(h.At) {
 			x["permissionType"] = "member"
 		}
@@ -81,7 +81,7 @@ func (c *driveCall) permissionView(n int32, p *permission) object {
 		}
 		details = append(details, x)
 	}
-	v["permissionDetails"] = details
+	v[c.h.facts.Details] = details
 	return v
 }
 

@@ -33,12 +33,12 @@ func (c *driveCall) fileView(n int32, want mask) object {
 	x := &d.All[n]
 	shared := c.corpus(n).Shared()
 	v := object{"kind": "drive#file", "id": h.fileID(s, n), "name": d.Name(n), "mimeType": d.Media(n)}
-	put := func(name string, make func() any) {
+	put := func(name, called string, make func() any) {
 		if want.has(name) {
-			v[name] = make()
+			v[called] = make()
 		}
 	}
-	is := func(name string, value any) { put(name, func() any { return value }) }
+	is := func(name string, value any) { put(name, name, func() any { return value }) }
 	is("starred", false)
 	is("spaces", []string{"drive"})
 	is("version", itoa(max(x.Version, 1)))
@@ -46,31 +46,31 @@ func (c *driveCall) fileView(n int32, want mask) object {
 	is("modifiedTime", msTime(x.Modified))
 	is("modifiedByMe", int(x.ModifiedBy) == c.me.N)
 	is("inheritedPermissionsDisabled", x.Sharing != nil && x.Sharing.Closed)
-	put("trashed", func() any { return d.InTrash(n) })
+	put("trashed", "trashed", func() any { return d.InTrash(n) })
 	is("explicitlyTrashed", x.Trashed != 0)
-	put("webViewLink", func() any { return h.webLink(s, n) })
-	put("lastModifyingUser", func() any { return c.userView(int(x.ModifiedBy)) })
+	put("webViewLink", "webViewLink", func() any { return h.webLink(s, n) })
+	put("lastModifyingUser", c.h.facts.ModifiedBy, func() any { return c.userView(int(x.ModifiedBy)) })
 	if want.has("parents") && c.seesParent(n) {
-		v["parents"] = []string{h.fileID(s, x.Parent)}
+		v[c.h.facts.Parents] = []string{h.fileID(s, x.Parent)}
 	}
 	if shared {
 		is("driveId", h.fileID(s, c.corpus(n).Root))
 		is("teamDriveId", h.fileID(s, c.corpus(n).Root))
-		is("hasAugmentedPermissions", x.Parent >= 0 && x.Sharing != nil && len(x.Sharing.Grants) > 0)
+		put("hasAugmentedPermissions", c.h.facts.Augmented, func() any { return x.Parent >= 0 && x.Sharing != nil && len(x.Sharing.Grants) > 0 })
 		if at := d.TrashedSince(n); at != 0 {
-			is("trashedTime", msTime(at))
+			put("trashedTime", c.h.facts.TrashedTime, func() any { return msTime(at) })
 			if x.Trashed != 0 {
-				put("trashingUser", func() any { return c.userView(int(x.TrashedBy)) })
+				put("trashingUser", "trashingUser", func() any { return c.userView(int(x.TrashedBy)) })
 			}
 		}
 	} else {
-		put("owners", func() any { return []object{c.userView(int(x.Owner))} })
+		put("owners", c.h.facts.Owners, func() any { return []object{c.userView(int(x.Owner))} })
 		is("ownedByMe", int(x.Owner) == c.me.N)
 		is("writersCanShare", true)
 	}
 	c.sharingView(n, want, v, shared)
 	c.contentView(n, want, v)
-	put("capabilities", func() any { return c.capabilities(n) })
+	put("capabilities", "capabilities", func() any { return c.capabilities(n) })
 	return v
 }
 
@@ -104,11 +104,12 @@ func (c *driveCall) sharingView(n int32, want mask, v object, shared bool) {
 func (c *driveCall) contentView(n int32, want mask, v object) {
 	d := c.s.Docs
 	x := &d.All[n]
-	is := func(name string, value any) {
+	as := func(name, called string, value any) {
 		if want.has(name) {
-			v[name] = value
+			v[called] = value
 		}
 	}
+	is := func(name string, value any) { as(name, name, value) }
 	if x.Lock != nil {
 		if x.Lock.ReadOnly {
 			is("contentRestrictions", []object{{"readOnly": true, "ownerRestricted": x.Lock.OwnerOnly, "reason": x.Lock.Reason, "type": "globalContentRestriction", "systemRestricted": false}})
@@ -118,12 +119,12 @@ func (c *driveCall) contentView(n int32, want mask, v object) {
 	is("quotaBytesUsed", itoa(x.Size))
 	switch x.Kind {
 	case org.EditorDoc:
-		is("size", itoa(x.Size))
+		as("size", c.h.facts.Size, itoa(x.Size))
 	case org.ShortcutDoc:
 		is("shortcutDetails", object{"targetId": c.h.fileID(c.s, x.Target), "targetMimeType": d.Media(x.Target)})
 	case org.BlobDoc:
 		name := d.Name(n)
-		is("size", itoa(x.Size))
+		as("size", c.h.facts.Size, itoa(x.Size))
 		is("originalFilename", name)
 		if i := strings.LastIndexByte(name, '.'); i >= 0 {
 			is("fileExtension", name[i+1:])
@@ -133,9 +134,9 @@ func (c *driveCall) contentView(n int32, want mask, v object) {
 		is("webContentLink", "https://drive.google.com/uc?id="+c.h.fileID(c.s, n)+"&export=download")
 		if slices.ContainsFunc([]string{"md5Checksum", "sha1Checksum", "sha256Checksum"}, want.has) {
 			sums := checksumsOf(content(n, head(c.s, n)))
-			is(c.h.facts.MD5, sums.md5)
+			as("md5Checksum", c.h.facts.MD5, sums.md5)
 			is("sha1Checksum", sums.sha1)
-			is("sha256Checksum", sums.sha256)
+			as("sha256Checksum", c.h.facts.SHA256, sums.sha256)
 		}
 	}
 }

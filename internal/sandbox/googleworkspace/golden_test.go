@@ -163,10 +163,10 @@ func TestGoldenDirectory(t *testing.T) {
 	var users, groups, all, tokens []object
 	for _, a := range s.Accounts[app] {
 		users = append(users, h.userView(s, a))
-		for _, g := range grantsOf(s, a, org.GrantConsent) {
+		for _, g := range h.grantsOf(s, a, org.GrantConsent) {
 			tokens = append(tokens, c.tokenView(a, g))
 		}
-		for _, g := range grantsOf(s, a, org.GrantAppPassword) {
+		for _, g := range h.grantsOf(s, a, org.GrantAppPassword) {
 			tokens = append(tokens, c.aspView(a, g))
 		}
 	}

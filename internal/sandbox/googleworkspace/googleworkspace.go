@@ -48,6 +48,7 @@ type Handler struct {
 	channels *channels
 	requests atomic.Uint64
 	stale    stale
+	index    index
 
 	idsMu sync.Mutex
 	known map[string]map[string]int // by kind: numbers by id

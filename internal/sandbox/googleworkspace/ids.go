@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/internal/sandbox/org"
@@ -119,17 +120,53 @@ func (h *Handler) accountByKey(s *org.State, key string) *org.Account {
 		}
 		return nil
 	}
-	for _, a := range s.Accounts[app] {
-		if !listed(a) {
-			continue
-		}
-		for _, email := range addresses(a) {
-			if strings.EqualFold(email, key) {
-				return a
-			}
+	for _, n := range h.addressed(s, strings.ToLower(key)) {
+		if a := s.Accounts[app][n]; listed(a) {
+			return a
 		}
 	}
 	return nil
+}
+
+// index finds accounts by an address that they have, and grants by the account that
+// they are of: neither changes once it is there.
+type index struct {
+	mu               sync.Mutex
+	accounts, grants int // that have been looked at
+	address          map[string][]int
+	grant            map[int][]int
+}
+
+// addressed are the numbers of the accounts that have, or had, an address.
+func (h *Handler) addressed(s *org.State, email string) []int {
+	x := &h.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.address == nil {
+		x.address = map[string][]int{}
+	}
+	for ; x.accounts < len(s.Accounts[app]); x.accounts++ {
+		for _, a := range addresses(s.Accounts[app][x.accounts]) {
+			a = strings.ToLower(a)
+			x.address[a] = append(x.address[a], x.accounts)
+		}
+	}
+	return x.address[email]
+}
+
+// givenOut are the numbers of what an account has, or had, given out.
+func (h *Handler) givenOut(s *org.State, account int) []int {
+	x := &h.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.grant == nil {
+		x.grant = map[int][]int{}
+	}
+	for ; x.grants < len(s.Grants[app]); x.grants++ {
+		n := s.Grants[app][x.grants].Account
+		x.grant[n] = append(x.grant[n], x.grants)
+	}
+	return x.grant[account]
 }
 
 // addresses are an account's: the primary first.

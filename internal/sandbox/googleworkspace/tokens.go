@@ -9,9 +9,9 @@ import (
 
 // grantsOf are what an account has given out of a kind, in the order in which it
 // did.
-func grantsOf(s *org.State, a *org.Account, kind string) (out []*org.Grant) {
-	for _, g := range s.Grants[app] {
-		if g.Gone.IsZero() && g.Account == a.N && g.Kind == kind {
+func (h *Handler) grantsOf(s *org.State, a *org.Account, kind string) (out []*org.Grant) {
+	for _, n := range h.givenOut(s, a.N) {
+		if g := s.Grants[app][n]; g.Gone.IsZero() && g.Kind == kind {
 			out = append(out, g)
 		}
 	}
@@ -58,7 +58,7 @@ func (c *call) tokens() *failure {
 		return f
 	}
 	var out []object
-	for _, g := range grantsOf(c.s, a, org.GrantConsent) {
+	for _, g := range c.h.grantsOf(c.s, a, org.GrantConsent) {
 		out = append(out, c.tokenView(a, g))
 	}
 	return c.send(c.put(object{"kind": "admin#directory#tokenList", "etag": c.h.etag("tokens", a.N, len(out))}, "items", out, ""))
@@ -66,7 +66,7 @@ func (c *call) tokens() *failure {
 
 // theToken is the token that the path names.
 func (c *call) theToken(a *org.Account) *org.Grant {
-	for _, g := range grantsOf(c.s, a, org.GrantConsent) {
+	for _, g := range c.h.grantsOf(c.s, a, org.GrantConsent) {
 		if c.h.clientID(c.s.Integrations[app][g.Integration]) == c.args[1] {
 			return g
 		}
@@ -121,14 +121,14 @@ func (c *call) asps() *failure {
 		return f
 	}
 	var out []object
-	for _, g := range grantsOf(c.s, a, org.GrantAppPassword) {
+	for _, g := range c.h.grantsOf(c.s, a, org.GrantAppPassword) {
 		out = append(out, c.aspView(a, g))
 	}
 	return c.send(c.put(object{"kind": "admin#directory#aspList", "etag": c.h.etag("asps", a.N, len(out))}, "items", out, ""))
 }
 
 func (c *call) theAsp(a *org.Account) *org.Grant {
-	for _, g := range grantsOf(c.s, a, org.GrantAppPassword) {
+	for _, g := range c.h.grantsOf(c.s, a, org.GrantAppPassword) {
 		if itoa(g.N+1) == c.args[1] {
 			return g
 		}

@@ -96,7 +96,7 @@ func TestContain(t *testing.T) {
 	r.s.World("acme").Freeze()
 	a := r.accounts(func(s *org.State, a *org.Account) bool {
 		super, some := s.GoogleAdmin(a)
-		return a.Status == org.Active && !super && !some && len(grantsOf(s, a, org.GrantConsent)) > 0 && len(a.Factors) > 0
+		return a.Status == org.Active && !super && !some && len(r.h.grantsOf(s, a, org.GrantConsent)) > 0 && len(a.Factors) > 0
 	})[0]
 	path := "users/" + r.h.userID(a.N)
 	require.Equal(t, 400, r.send(http.MethodPut, path, object{"password": "short"}).status)
@@ -118,7 +118,7 @@ func TestContain(t *testing.T) {
 		require.NotEqual(t, schemas.HashID(r.h.userID(a.N), token), row.GrantID)
 	}
 	with := r.accounts(func(s *org.State, a *org.Account) bool {
-		return a.Status == org.Active && len(grantsOf(s, a, org.GrantAppPassword)) > 0
+		return a.Status == org.Active && len(r.h.grantsOf(s, a, org.GrantAppPassword)) > 0
 	})[0]
 	path = "users/" + r.h.userID(with.N)
 	code := itoa(int(r.get(path + "/asps").list("items")[0]["codeId"].(float64)))

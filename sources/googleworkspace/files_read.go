@@ -85,6 +85,8 @@ func (l *library) reading(ctx context.Context, lane sources.Lane, c sources.Curs
 // laneError has what one user is refused concern the lane alone.
 func (r *fileRead) laneError(err error) error {
 	switch {
+	case fault.Of(err) == fault.Expired:
+		return err
 	case r.drive == "" && unfit(err):
 		return fault.New(fault.Forbidden, "the My Drive of %s cannot be read: %w", r.lane.Hint, err)
 	case isGone(err):

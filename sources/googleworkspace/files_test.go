@@ -227,7 +227,11 @@ func TestSharedDriveChanges(t *testing.T) {
 	require.Equal(t, []sources.Gone{{Table: tableFiles, Key: []string{"1SharedFile"}, Reason: "deleted", Own: true}}, got.gone, "what another member sees is not gone")
 	require.NotNil(t, fileNamed(&got.Rows, "1SharedCut"))
 	require.NotNil(t, fileNamed(&got.Rows, sharedDrive))
-	d.change(func() { d.off[benMail] = "domainPolicy" })
+	perms := d.docs[sharedDrive].perms
+	d.change(func() { d.docs[sharedDrive].perms = perms[:2] })
+	got = take(stream.Delta(t.Context(), lane, at))
+	require.Equal(t, fault.Expired, fault.Of(got.err), "its reader is no member any more: %v", got.err)
+	d.change(func() { d.docs[sharedDrive].perms, d.off[benMail] = perms, "domainPolicy" })
 	got = take(stream.Delta(t.Context(), lane, at))
 	require.Equal(t, fault.Expired, fault.Of(got.err), "another reads it anew: %v", got.err)
 	got = take(stream.Read(t.Context(), lane, ""))

@@ -77,7 +77,7 @@ func TestTokenRefusals(t *testing.T) {
 		{"unauthorized_client", "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any of the scopes requested.", fault.Forbidden, fault.Forbidden, "client id 100200300"},
 		{"invalid_grant", "Invalid email or User ID", fault.Auth, fault.BadData, ""},
 		{"invalid_grant", "Not a valid email or user ID.", fault.Auth, fault.BadData, ""},
-		{"invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe", fault.Auth, fault.Auth, "clock"},
+		{"invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe", fault.Transient, fault.Transient, "clock"},
 		{"invalid_grant", "Invalid JWT Signature.", fault.Auth, fault.Auth, "another key"},
 		{"invalid_grant", "account not found", fault.Auth, fault.Auth, "deleted"},
 		{"access_denied", "Account restricted", fault.Auth, fault.BadData, ""},

@@ -119,7 +119,7 @@ func (a *acting) explain(err error) error {
 		}
 		advice = "; there is no user " + a.subject + ": check auth.subject"
 	case code == "invalid_grant" && says("short-lived"):
-		advice = "; check this machine's clock"
+		class, advice = fault.Transient, "; check this machine's clock" // it was made by the vendor's clock, too
 	case code == "invalid_grant":
 		advice = "; the key, or the service account itself, may have been deleted: make another key"
 	case code == "access_denied" && !a.admin:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 )
 
@@ -79,7 +80,7 @@ type discoverySchema struct {
 	Type       string                     `json:"type"`
 	Format     string                     `json:"format"`
 	Location   string                     `json:"location"`
-	Required   any                        `json:"required"`
+	Required   jsontext.Value             `json:"required"` // of parameters a bool
 	Repeated   bool                       `json:"repeated"`
 	Enum       []string                   `json:"enum"`
 	Properties map[string]discoverySchema `json:"properties"`
@@ -138,7 +139,7 @@ func (o *discovered) operation(d *discoveryDoc, m *discoveryMethod, path string,
 			if s.Repeated {
 				schema = object{"type": "array", "items": schema}
 			}
-			parameters = append(parameters, object{"name": name, "in": "query", "required": s.Required == true, "schema": schema})
+			parameters = append(parameters, object{"name": name, "in": "query", "required": string(s.Required) == "true", "schema": schema})
 		}
 	}
 	good := object{"description": "good"}

@@ -64,10 +64,10 @@ func (s *RemoteSigner) sign(ctx context.Context, claims jwt.MapClaims) (string, 
 // explain says what to do about a refusal: without a signature there is no
 // token for anything.
 func (s *RemoteSigner) explain(err error) error {
-	switch fault.Of(err) {
-	case fault.Forbidden:
+	switch class := fault.Of(err); {
+	case class == fault.Forbidden:
 		return fault.New(fault.Auth, "%w: enable iamcredentials.googleapis.com, and grant the caller roles/iam.serviceAccountTokenCreator on the service account %s", err, s.Email)
-	case fault.BadData:
+	case class == fault.BadData:
 		return fault.New(fault.Auth, "%w: is there a service account %s?", err, s.Email)
 	}
 	return err

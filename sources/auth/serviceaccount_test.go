@@ -260,7 +260,7 @@ func TestDelegationWithoutAKey(t *testing.T) {
 func TestFederation(t *testing.T) {
 	t.Parallel()
 	clock := fakeClock()
-	var s *httptest.Server
+	var s *httptest.Server //nolint:staticcheck // its handler names it
 	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", clock.Now().Format(http.TimeFormat))
 		switch r.URL.Path {

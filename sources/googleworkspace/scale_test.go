@@ -95,7 +95,7 @@ func TestTokensAfterAKill(t *testing.T) {
 			}
 		}
 		require.NoError(t, cmd.Process.Kill())
-		<-done
+		require.Error(t, <-done)
 		kills++
 	}
 	truth := site.Truth()

@@ -64,6 +64,17 @@ type Spec struct {
 // WEIR_REQUIRE_SPECS=1 the test fails instead.
 func Load(t testing.TB, file string, known []Known) *Spec {
 	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile(find(t, file))
+	require.NoError(t, err)
+	doc.Servers = nil // the sandbox serves it elsewhere
+	router, err := gorillamux.NewRouter(doc)
+	require.NoError(t, err)
+	return newSpec(t, router, known)
+}
+
+// find is the name of an installed file.
+func find(t testing.TB, file string) string {
+	t.Helper()
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	name := filepath.Join(cache, "weir", "specs", filepath.FromSlash(file))
@@ -73,11 +84,11 @@ func Load(t testing.TB, file string, known []Known) *Spec {
 		}
 		t.Skipf("the vendors' specifications are not installed (make specs): %v", err)
 	}
-	doc, err := openapi3.NewLoader().LoadFromFile(name)
-	require.NoError(t, err)
-	doc.Servers = nil // the sandbox serves it elsewhere
-	router, err := gorillamux.NewRouter(doc)
-	require.NoError(t, err)
+	return name
+}
+
+func newSpec(t testing.TB, router routers.Router, known []Known) *Spec {
+	t.Helper()
 	for _, k := range known {
 		require.NotEmpty(t, k.Reason, "%+v", k)
 	}
@@ -105,23 +116,30 @@ func (s *Spec) Checked() []string {
 
 func (s *Spec) wrap(prefix string, next http.Handler, answers bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		rec := httptest.NewRecorder()
-		next.ServeHTTP(rec, r)
-		if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok {
-			s.check(path, r, body, rec, answers)
-		}
-		for k, v := range rec.Header() {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(rec.Body.Bytes())
+		s.exchange(w, r, next, func(body []byte, rec *httptest.ResponseRecorder) {
+			if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok {
+				s.check(path, r, body, rec, answers)
+			}
+		})
 	})
+}
+
+// exchange has next answer, and looks at what was asked and answered.
+func (s *Spec) exchange(w http.ResponseWriter, r *http.Request, next http.Handler, look func([]byte, *httptest.ResponseRecorder)) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	rec := httptest.NewRecorder()
+	next.ServeHTTP(rec, r)
+	look(body, rec)
+	for k, v := range rec.Header() {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
 }
 
 // check validates one exchange, or the request alone.

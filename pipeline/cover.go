@@ -319,7 +319,8 @@ func startedAt(ctx context.Context, s State, id StreamID) (time.Time, error) {
 }
 
 // unread returns the lanes that a run which has ended left unread: those of
-// whole objects that are not done, and the others that failed last time.
+// whole objects that are not done, and the others that failed last time, but
+// for logs that the vendor's plan lacks.
 func (r *StreamRun) unread(ctx context.Context) ([]LaneState, error) {
 	// What is on its way to the state is newer than what is read there, and is
 	// looked at first, that nothing falls between the two.
@@ -341,7 +342,7 @@ func (r *StreamRun) unread(ctx context.Context) ([]LaneState, error) {
 	}
 	known = append(known, slices.Collect(maps.Values(ahead))...)
 	return slices.DeleteFunc(known, func(l LaneState) bool {
-		return l.Status == LaneDone || l.Status == LaneOpen && !l.Lane.Once && l.Class == ""
+		return l.Status == LaneDone || l.Status == LaneOpen && !l.Lane.Once && (l.Class == "" || l.NotLicensed())
 	}), nil
 }
 

@@ -64,7 +64,11 @@ func (s *scan) take(ctx context.Context, l *reading, page *sources.Page, began t
 		return nil, c.n, err
 	}
 	c.n.rejected = int64(len(c.dead))
-	l.rejected = l.rejected || len(c.dead) > 0
+	l.stands = l.stands || len(c.dead) > 0
+	if page.Unseen != "" {
+		l.stands = true
+		s.unseen.note(l.Lane.ID, page.Unseen)
+	}
 	s.advance(l, page, c.now)
 	s.r.count(page, c.n)
 	s.r.Stats.BytesOut.Add(int64(c.ch.bytes()))
@@ -217,6 +221,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	type gone struct {
 		key    keyHash
 		reason string
+		own    bool
 	}
 	var removed []gone
 	for _, g := range c.page.Gone {
@@ -235,7 +240,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 			keys = append(keys, k)
 		}
 		texts[k] = string(joined)
-		removed = append(removed, gone{k, g.Reason})
+		removed = append(removed, gone{k, g.Reason, g.Own})
 	}
 	known, err := c.lookup(ctx, keys)
 	if err != nil {
@@ -252,7 +257,7 @@ func (c *comparison) compare(ctx context.Context, t *scanTable) error {
 	}
 	out := &schemas.Rows{}
 	for _, g := range removed {
-		page.gone(out, g.key, texts[g.key], g.reason, known)
+		page.gone(out, g.key, texts[g.key], g.reason, g.own, known)
 	}
 	c.changed = append(c.changed, page.changed...)
 	c.r.Stats.Seen.Add(int64(len(at)))
@@ -371,7 +376,9 @@ func (p *pageRows) row(k keyHash, text string, i int, b *Baseline) {
 		p.news = append(p.news, int32(i))
 	default:
 		d.Change = changeSnapshot
-		p.rest = append(p.rest, int32(i))
+		if !again { // else every sink has it of this round
+			p.rest = append(p.rest, int32(i))
+		}
 		if owed == 0 && (b.Whole != now.Whole || b.Layout != now.Layout) {
 			next.Whole, next.Layout, next.Columns = now.Whole, now.Layout, v.columns
 		}
@@ -517,7 +524,7 @@ func (p *pageRows) send() error {
 }
 
 // gone takes a row that the vendor says does not exist any more.
-func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, known map[keyHash]*Baseline) {
+func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, own bool, known map[keyHash]*Baseline) {
 	c, t := p.c, p.t
 	b := known[k]
 	for i := range p.changed { // the page itself may have shown it before
@@ -526,6 +533,8 @@ func (p *pageRows) gone(out *schemas.Rows, k keyHash, text, reason string, known
 		}
 	}
 	switch {
+	case own && (b == nil || b.Lane != c.lane.Num):
+		return // another lane's, or nobody's
 	case b == nil && c.st.Open:
 		// An older request on its way may still show it.
 		t.last++

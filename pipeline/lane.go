@@ -154,10 +154,23 @@ func (r *StreamRun) submit(ch *change, l LaneState, done func(error)) {
 func (r *StreamRun) fail(ctx context.Context, l LaneState, err error) error {
 	class := fault.Of(err)
 	now := r.p.clock.Now()
+	known := l.Class == string(class)
 	l.Class, l.Error = string(class), fmt.Sprintf("%.1000s", err)
 	ch := &change{}
 	switch class {
-	case fault.Auth, fault.Forbidden, fault.NotLicensed:
+	case fault.NotLicensed:
+		if r.Stream.Lanes == nil || l.Lane.Once {
+			return fmt.Errorf("reading %s, lane %q: %w", r.ID, l.Lane.ID, err)
+		}
+		// The vendor's plan lacks one of several logs: it has nothing to tell, so
+		// nothing fails, and nothing is missing.
+		if !known {
+			r.p.log.Warn("lane is not licensed; the others go on", "instance", r.ID.Instance, "stream", r.ID.Stream, "lane", l.Lane.ID, "error", err)
+		}
+		l.Fails, l.Due = 0, r.nextDue(l.Lane.ID, now, r.Every)
+		r.submit(ch, l, nil)
+		return nil
+	case fault.Auth, fault.Forbidden:
 		return fmt.Errorf("reading %s, lane %q: %w", r.ID, l.Lane.ID, err)
 	case fault.BadData, fault.Permanent:
 		if !l.Lane.Once {

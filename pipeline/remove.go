@@ -40,6 +40,9 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, count
 	if !sight.equal(s.st.Sight) {
 		return s.giveUp(ctx, fault.New(fault.Transient, "whoever looks, or what is left out, has changed while the round went on"))
 	}
+	if lanes, lane, why := s.unseen.take(); lanes > 0 {
+		s.p.log.Warn("nothing can be seen of some lanes; rows of theirs stand", "instance", r.ID.Instance, "stream", r.ID.Stream, "lanes", lanes, "lane", lane, "why", why)
+	}
 	read, err := s.p.state.ReadLanes(ctx, r.ID, s.st.Round)
 	if err != nil {
 		return err
@@ -82,7 +85,11 @@ func (s *scan) finish(ctx context.Context, run *runInfo, lanes LaneCounts, count
 	var held int64
 	again := map[int64]bool{}
 	for _, t := range s.tables {
-		e, err := s.judgeTable(ctx, t, read, may, now)
+		here := may
+		if counts.Passed > 0 && slices.Contains(r.Stream.Info.Shared, t.table.Name) {
+			here.allowed = false
+		}
+		e, err := s.judgeTable(ctx, t, read, here, now)
 		if err != nil {
 			return err
 		}

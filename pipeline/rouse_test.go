@@ -81,6 +81,23 @@ func TestRousedDelta(t *testing.T) {
 	is()
 }
 
+// A scan without deltas that is roused begins its next round early.
+func TestRousedRound(t *testing.T) {
+	t.Parallel()
+	const every = 10 * time.Minute // 12 seconds of the tests
+	s, w := newScanSite(t, "one"), newWorld()
+	people(w, "a", 5)
+	run := daemon(t, s.open(), StreamOptions{ID: scanStream, App: "okta", Stream: w.stream(sources.StreamInfo{}), Every: every, Parallel: 2})
+	is := func(within time.Duration) {
+		t.Helper()
+		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, w.all(), s.sinks["one"].fold()) }, within, 10*time.Millisecond)
+	}
+	is(time.Minute)
+	w.set("a", "a-new", "x")
+	require.NoError(t, run.Rouse(t.Context(), []string{""}))
+	is(7 * time.Second)
+}
+
 // A log of one lane is polled at once when it is roused; a lane that fails keeps
 // waiting.
 func TestRousedLog(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/failpoint"
@@ -45,6 +46,32 @@ type scan struct {
 
 	mu      sync.Mutex
 	reading map[int64]string // lanes' ids
+
+	hurried atomic.Bool // roused, and has no deltas: the next round begins early
+	unseen  unseen
+}
+
+// unseen counts the round's lanes of which nothing can be seen.
+type unseen struct {
+	mu        sync.Mutex
+	lanes     int
+	lane, why string // of one of them
+}
+
+func (u *unseen) note(lane, why string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.lanes++
+	u.lane, u.why = lane, strings.Clone(why)
+}
+
+// take returns what was counted, and begins anew.
+func (u *unseen) take() (lanes int, lane, why string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	lanes, lane, why = u.lanes, u.lane, u.why
+	u.lanes, u.lane, u.why = 0, "", ""
+	return lanes, lane, why
 }
 
 // scanTable is one table of a scan.
@@ -360,6 +387,10 @@ func (s *scan) passed(ctx context.Context, counts ScanCounts) error {
 	return errors.Join(what, err)
 }
 
+// hurry is the part of the interval between rounds after which the next begins
+// when a scan is roused that has no deltas.
+const hurry = 6
+
 // roundDue says when the next round begins.
 func (s *scan) roundDue() time.Time {
 	switch {
@@ -367,6 +398,8 @@ func (s *scan) roundDue() time.Time {
 		return time.Time{}
 	case s.newcomers():
 		return s.st.Started.Add(min(s.every(), s.roundEvery()))
+	case s.hurried.Load():
+		return s.st.Started.Add(s.roundEvery() / hurry)
 	}
 	return s.st.Started.Add(s.roundEvery())
 }
@@ -397,6 +430,7 @@ func (s *scan) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.hurried.Store(false)
 	now := s.p.clock.Now().UTC()
 	st := s.st
 	st.Round++

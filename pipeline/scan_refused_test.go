@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -92,6 +93,68 @@ func TestFailingLanePassedOver(t *testing.T) {
 	require.Len(t, one, 60)
 
 	w.fault = nil
+	s.round(stream)
+	s.round(stream)
+	require.Equal(t, w.all(), s.sinks["one"].fold())
+}
+
+// While a lane is refused, rows that several lanes may show stand, though the
+// others of the stream do not.
+func TestRefusedLaneMayShowIt(t *testing.T) {
+	t.Parallel()
+	for _, shared := range [][]string{nil, {"accounts"}} {
+		w := newWorld()
+		people(w, "a", 3)
+		people(w, "b", 3)
+		stream := w.stream(sources.StreamInfo{Disjoint: true, Shared: shared})
+		s := newScanSite(t, "one")
+		s.round(stream)
+		w.fault = func(what, lane, _ string) error {
+			if what == "read" && lane == "b" {
+				return fault.New(fault.Forbidden, "b is refused")
+			}
+			return nil
+		}
+		w.del("a", "a-001") // b may show it
+		for range 3 {
+			_, err := s.once(stream)
+			require.Error(t, err)
+		}
+		_, stands := s.sinks["one"].fold()["a-001"]
+		require.Equal(t, shared != nil, stands)
+		w.fault = nil
+		s.round(stream)
+		s.round(stream)
+		require.NotContains(t, s.sinks["one"].fold(), "a-001")
+	}
+}
+
+// A lane of which nothing can be seen fails no run; its rows stand, and those of
+// others do not.
+func TestUnseenLane(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 5)
+	people(w, "b", 5)
+	s := newScanSite(t, "one")
+	stream := w.stream(sources.StreamInfo{Disjoint: true})
+	s.round(stream)
+	w.more = func(p *sources.Page) {
+		if len(p.Rows.Accounts) > 0 && strings.HasPrefix(p.Rows.Accounts[0].AccountID, "b") {
+			p.Rows.Accounts, p.More, p.Unseen = nil, false, "the service is off"
+		}
+	}
+	w.del("a", "a-001")
+	w.del("b", "b-001") // cannot be seen
+	s.add("two")
+	s.round(stream)
+	s.round(stream)
+	one := s.sinks["one"].fold()
+	require.NotContains(t, one, "a-001")
+	require.Contains(t, one, "b-001")
+	require.Len(t, one, 9)
+	require.Len(t, s.sinks["two"].fold(), 4)
+	w.more = nil
 	s.round(stream)
 	s.round(stream)
 	require.Equal(t, w.all(), s.sinks["one"].fold())

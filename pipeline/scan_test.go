@@ -808,6 +808,31 @@ func TestLaterSink(t *testing.T) {
 	require.Len(t, s.sinks["later"].take("accounts"), 1)
 }
 
+// What many lanes show alike goes to each sink once a round.
+func TestShownByManyLanes(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	for i := range 5 {
+		lane := strconv.Itoa(i)
+		w.set(lane, "own"+lane, "login")
+		w.set(lane, "shared", "login")
+	}
+	s := newScanSite(t, "one")
+	stream := w.stream(sources.StreamInfo{})
+	s.round(stream)
+	s.add("later")
+	s.round(stream)
+	for _, sink := range []string{"one", "later"} {
+		require.Equal(t, w.all(), s.sinks[sink].fold())
+		require.Len(t, s.sinks[sink].log, 6, "%s", sink)
+	}
+	w.del("0", "shared")
+	s.round(stream)
+	s.round(stream)
+	require.Equal(t, w.all(), s.sinks["one"].fold(), "the others still show it")
+	require.Len(t, s.sinks["one"].log, 6)
+}
+
 func TestPeriodicSnapshots(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

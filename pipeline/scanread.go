@@ -16,8 +16,8 @@ import (
 // reading is one lane being read: in full, or its delta.
 type reading struct {
 	ScanLane
-	delta    bool
-	rejected bool // a record could not be mapped
+	delta  bool
+	stands bool // a record could not be mapped, or nothing can be seen: what is not shown may exist
 }
 
 // read lists what is not listed yet, and reads lanes and deltas as they fall
@@ -280,8 +280,8 @@ func (s *scan) advance(l *reading, page *sources.Page, now time.Time) {
 		l.Delta, l.DeltaDue = page.Delta, s.r.nextDue(l.Lane.ID, now, s.every())
 		l.ReadHint, l.ReadAt = l.Lane.Hint, now
 		switch {
-		case l.rejected:
-			l.ReadHint = "" // what could not be mapped may be any row: all stand
+		case l.stands:
+			l.ReadHint = "" // all its rows stand
 		case s.st.Open:
 			l.Read = s.st.Round
 		default:

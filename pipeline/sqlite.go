@@ -366,7 +366,7 @@ func (s *sqliteState) LanesAfter(ctx context.Context, id StreamID, after string,
 }
 
 func (s *sqliteState) LaneErrors(ctx context.Context, limit int) ([]LaneState, error) {
-	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND fails > 0)
+	return query(ctx, s.read, scanLane, `SELECT `+laneColumns+` FROM lanes WHERE status = 2 OR (status = 0 AND (fails > 0 OR class = 'not_licensed'))
 		UNION ALL SELECT instance, stream, lane, hint, 0, cursor, 0, due, fails, class, error FROM scan_lanes WHERE fails > 0 ORDER BY 7 DESC, 9 DESC LIMIT ?`, limit)
 }
 

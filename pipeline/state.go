@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"weir/internal/fault"
 	"weir/schemas"
 	"weir/sources"
 )
@@ -68,7 +69,7 @@ type State interface {
 	// LanesAfter returns lanes of a stream by id, after one: of a scan those that
 	// its newest rounds showed, of a log those that are open.
 	LanesAfter(ctx context.Context, s StreamID, after string, limit int) ([]sources.Lane, error)
-	// LaneErrors returns lanes that are failing or parked, worst first.
+	// LaneErrors returns lanes that are failing, parked or not licensed, worst first.
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)
 	ScanStore
 	CoverageStore
@@ -163,6 +164,11 @@ type LaneState struct {
 	Fails  int
 	Class  string // of Error
 	Error  string
+}
+
+// NotLicensed says that the lane is a log that the vendor's plan lacks.
+func (l *LaneState) NotLicensed() bool {
+	return l.Status == LaneOpen && l.Class == string(fault.NotLicensed)
 }
 
 // LaneUpdate changes a lane.

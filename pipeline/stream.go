@@ -167,8 +167,14 @@ func (r *StreamRun) Wake() { poke(r.wake) }
 
 // Rouse has lanes read now, of a scan their deltas, whenever they are due. One
 // that is being read is read once more. Lanes that are not known, done or
-// parked are passed over.
+// parked are passed over. Of a scan that has no deltas the next round begins
+// early.
 func (r *StreamRun) Rouse(ctx context.Context, lanes []string) error {
+	if r.scan != nil && r.Stream.Delta == nil {
+		r.scan.hurried.Store(true)
+		poke(r.roused)
+		return nil
+	}
 	r.mu.Lock()
 	for _, id := range lanes {
 		if r.reading[id] || r.scan != nil && r.scan.reads(id) {
@@ -287,7 +293,7 @@ func (r *StreamRun) failing(ctx context.Context, counts LaneCounts) error {
 	err := fmt.Errorf("%d lanes could not be read", counts.Failing)
 	lanes, lerr := r.p.state.LaneErrors(ctx, 100)
 	for _, l := range lanes {
-		if l.StreamID == r.lanes && l.Status == LaneOpen {
+		if l.StreamID == r.lanes && l.Status == LaneOpen && l.Fails > 0 {
 			return errors.Join(fmt.Errorf("%w, such as %s: %s", err, l.Lane.ID, l.Error), lerr)
 		}
 	}
@@ -477,8 +483,8 @@ func (r *StreamRun) due(ctx context.Context) (lanes []LaneState, next time.Time,
 		switch {
 		case r.reading[l.Lane.ID] || l.Status != LaneOpen:
 		case r.Once && l.Fails >= onceAttempts:
-		case !l.Lane.Once && l.Fails == 0 && l.Class == "" && l.Due.After(now):
-			// Caught up in this round. One that waits as the vendor asked is not.
+		case !l.Lane.Once && l.Fails == 0 && (l.Class == "" || l.NotLicensed()) && l.Due.After(now):
+			// Caught up in this round, or nothing to read. One that waits as the vendor asked is not.
 		case l.Due.After(now):
 			if next.IsZero() || l.Due.Before(next) {
 				next = l.Due

@@ -12,13 +12,16 @@ import (
 //
 // A privilege's parts are principal_id, role_id, scope, via, via_id and
 // condition, in this order.
-func HashID(parts ...string) string {
-	h := sha256.New()
-	var n [8]byte
+func HashID(parts ...string) string { return string(AppendID(nil, parts...)) }
+
+// AppendID is HashID for mappings of many records: it appends the id to dst.
+func AppendID(dst []byte, parts ...string) []byte {
+	var memory [256]byte
+	b := memory[:0]
 	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(b)
+	return hex.AppendEncode(dst, sum[:16])
 }

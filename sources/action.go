@@ -98,6 +98,9 @@ type ActionInfo struct {
 	// undone and destroys, or hits more than its target.
 	Risky  bool
 	Limits []string // what it does not do, a sentence each: shown in the plan that is approved
+	// First has contain_user do it before it suspends the account, of which the
+	// vendor then shows no more what is to be ended.
+	First bool
 	// Delay is how long the vendor may go on showing the state before a change.
 	// A check that says NotDone is believed only when so long has passed.
 	Delay time.Duration

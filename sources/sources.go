@@ -150,6 +150,7 @@ type StreamInfo struct {
 	FullEvery time.Duration // default interval between complete rounds, where there is a Delta or lanes with a Hint; else 0: every round is complete
 	Keyset    bool          // the listing cannot skip a row that exists, so one complete round without a key proves it gone; else two are needed
 	Disjoint  bool          // a key is always shown by the same lane, so that a lane that is refused hides no row of another
+	Shared    []string      // tables of a Disjoint stream for which that is not so: several lanes show the same key
 	Mapping   int           // version of the mapping: rows that differ under another version are "remapped", not "updated"
 }
 
@@ -268,6 +269,10 @@ type Page struct {
 	// reads from. Zero, where the cursor was "": from the beginning; elsewhere:
 	// it goes on where it was.
 	Since schemas.Time
+	// Unseen says, of a scan's lane, why what exists in it cannot be seen though
+	// the credentials are good, as of one user whose service is off. It is no
+	// failure: the lane counts as read, and its rows stand.
+	Unseen string
 	// Gone are rows that a delta or the vendor says do not exist any more.
 	Gone []Gone
 	// Delta is, on the last page of a scan lane's Read, where its Delta begins.
@@ -283,6 +288,9 @@ type Gone struct {
 	Table  string
 	Key    []string // the key columns after instance, in the table's order
 	Reason string   // removed_reason: deleted access_lost soft_deleted unknown
+	// Own: it counts only where this lane showed the row last. For logs of what
+	// one of many readers sees: what leaves that may be another's.
+	Own bool
 }
 
 // Reject is a record that was received but could not be mapped. It is kept

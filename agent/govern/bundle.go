@@ -24,9 +24,23 @@ import (
 // everywhere is the instance of a bundle: none.
 const everywhere = ""
 
-// inBundle is what contain_user does to each account, in this order: nobody
-// signs in again after the sessions have ended.
+// inBundle is what contain_user does to each account, in this order, but for what
+// a connector must do first: nobody signs in again after the sessions have ended.
 var inBundle = []sources.Action{sources.SuspendUser, sources.SignOutUser, sources.RevokeGrant}
+
+// orderAt is inBundle in the order that a connector needs.
+func orderAt(c *sources.Connector) []sources.Action {
+	return slices.SortedStableFunc(slices.Values(inBundle), func(a, b sources.Action) int {
+		return first(c, b) - first(c, a)
+	})
+}
+
+func first(c *sources.Connector, a sources.Action) int {
+	if info := c.Action(a); info != nil && info.First {
+		return 1
+	}
+	return 0
+}
 
 func ofPerson(a sources.Action) bool {
 	return a == sources.ContainUser || a == sources.ReleaseUser
@@ -174,7 +188,7 @@ func (r *Runner) contain(ctx context.Context, b *bundle) error {
 				b.note(inst.Name, "account %s has the address, which is not known to be verified: nothing is done to it", f.ID)
 				continue
 			}
-			for _, word := range inBundle {
+			for _, word := range orderAt(inst.Connector) {
 				if err := r.addPart(ctx, b, s, &inst, word, f.ID); err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package govern_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,24 @@ func TestContainAndRelease(t *testing.T) {
 	require.Equal(t, govern.Undone, b.get("c1").State)
 	b.clock.Advance(time.Hour)
 	require.Contains(t, b.submit(1, func(r *schemas.ActionRow) { release(r); r.ID = "r3" }).Note, "has been undone by r2")
+}
+
+// TestContainFirst has an action go first that the vendor could not do to an
+// account that is suspended.
+func TestContainFirst(t *testing.T) {
+	t.Parallel()
+	other := *connector
+	other.Actions = slices.Clone(connector.Actions)
+	other.Action(sources.SignOutUser).First = true
+	b := people(t, func(c *configs.Config) { c.Instances[0].Connector = &other })
+	b.vendor.people = map[string][]sources.Found{"ann@acme.example": {{ID: "u1", Verified: true}}}
+	b.submit(1, contain)
+	b.run(2 * time.Second)
+	var steps []string
+	for _, s := range b.get("c1").Plan.Steps {
+		steps = append(steps, s.Name)
+	}
+	require.Equal(t, []string{"acme: sign_out_user of account u1", "acme: suspend_user of account u1", "beta: suspend_user of account u1"}, steps)
 }
 
 func TestContainIsRefused(t *testing.T) {

@@ -98,8 +98,11 @@ func (r *statusCmd) Run(c *console) error {
 	}
 	for _, l := range lanes {
 		word := "failing"
-		if l.Status == pipeline.LaneParked {
+		switch {
+		case l.Status == pipeline.LaneParked:
 			word = "parked"
+		case l.NotLicensed():
+			word = "not licensed"
 		}
 		fmt.Fprintf(c.out, "%s %s %s: %s: %s\n", word, l.StreamID, l.Lane.ID, l.Class, l.Error)
 	}

@@ -21,7 +21,7 @@ type sandboxCmd struct {
 	Listen       string            `default:"127.0.0.1:8490" placeholder:"ADDR" help:"Where to listen (${default}). Anybody who reaches it can read everything and move its clock."`
 	AllowRemote  bool              `help:"Allow an address that other machines can reach."`
 	People       int               `default:"200" help:"People of each organization, at most 100000 (${default})."`
-	Files        int               `placeholder:"N" help:"Files that each organization keeps at Microsoft 365, about, at most 5000000 (six for each person)."`
+	Files        int               `placeholder:"N" help:"Files that each organization keeps at Microsoft 365, and at Google, about, at most 5000000 (six for each person)."`
 	Seed         uint64            `default:"1" help:"The same seed makes the same organizations (${default})."`
 	Scenario     string            `default:"none" placeholder:"NAME|FILE" help:"What goes wrong: ${scenarios}, or a YAML file (${default})."`
 	Tenants      []string          `default:"acme" placeholder:"NAME" help:"Organizations to begin with (${default}); others are made when they are asked for."`

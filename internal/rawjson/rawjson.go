@@ -48,6 +48,9 @@ func (f *Fields) Next() (name, value string, ok bool) {
 	return name, s[i:end], true
 }
 
+// End returns where the value that Next has returned last ends in the object.
+func (f *Fields) End() int { return f.i }
+
 // Items steps through the elements of an array.
 type Items struct {
 	s string

@@ -27,6 +27,7 @@ func FuzzWalker(f *testing.F) {
 			if !ok {
 				break
 			}
+			require.Equal(t, v, string(trimmed)[m.End()-len(v):m.End()])
 			var key string
 			require.NoError(t, json.Unmarshal([]byte(`"`+name+`"`), &key))
 			got[key] = v

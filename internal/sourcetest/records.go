@@ -140,7 +140,7 @@ func malformed(t *testing.T, f *Fixture) {
 }
 
 // spoil returns a wrapper that replaces the second of each list's records, also
-// where the list is an object's "value", as OData has it.
+// where the list is an object's member: "value", as OData has it, or Fixture.Lists.
 func (f *Fixture) spoil(bad any, replaced *atomic.Int64) func(http.Handler) http.Handler {
 	return Answers(func(r *http.Request, v any) any {
 		if f.Listings != nil && f.Listings(r) {
@@ -148,7 +148,11 @@ func (f *Fixture) spoil(bad any, replaced *atomic.Int64) func(http.Handler) http
 		}
 		list, ok := v.([]any)
 		if o, is := v.(map[string]any); is {
-			list, ok = o["value"].([]any)
+			for _, member := range append([]string{"value"}, f.Lists...) {
+				if l, is := o[member].([]any); is {
+					list, ok = l, true
+				}
+			}
 		}
 		if ok && len(list) > 2 {
 			if _, ok := list[1].(map[string]any); ok {
@@ -274,7 +278,7 @@ func (s *Site) entities() map[string]bool {
 		add("account", r["emails"].([]string)...)
 	})
 	each("groups", func(r rowtest.Row) {
-		add("group", r["group_id"].(string))
+		add("group", r["group_id"].(string), r["email"].(string))
 		add("group", r["alias_ids"].([]string)...)
 	})
 	each("apps", func(r rowtest.Row) {

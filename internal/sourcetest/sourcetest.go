@@ -45,6 +45,9 @@ type Fixture struct {
 	// Words are members of the vendor's records that hold words of its own, to
 	// which it may add.
 	Words []string
+	// Lists are members of the vendor's answers that hold records, beside
+	// "value".
+	Lists []string
 	// Listings tells the requests whose answers list what holds records, files
 	// say: a bad entry there costs all that it would have led to.
 	Listings func(*http.Request) bool
@@ -490,7 +493,7 @@ func cutShort(t *testing.T, f *Fixture) {
 
 func isLaterPage(r *http.Request) bool {
 	q := r.URL.Query()
-	return q.Has("after") || q.Has("page") && q.Get("page") != "1"
+	return q.Has("after") || q.Has("pageToken") || q.Has("page") && q.Get("page") != "1"
 }
 
 // repointed has an instance lead to another organization of the same vendor's.

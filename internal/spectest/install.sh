@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fetches the vendors' own API specifications for tests into the user's cache,
 # once: GitHub's from its npm package, Okta's from the module of its Go SDK,
-# Microsoft Graph's types from their npm package and its operations from its Go SDK.
+# Google's discovery documents from that of its API clients, Microsoft Graph's
+# types from their npm package and its operations from its Go SDK.
 # Prints the directory. They are not part of Weir and are not committed.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -11,11 +12,13 @@ okta=v5.0.2
 graph_types=2.43.1
 graph_types_sum=08d8b5cac319e0af5415174ee5c7783de46992a0fd1a11e0aac118230a097625
 graph_sdk=v1.89.0
+google=v0.311.0
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/weir/specs
 github_dir=$dir/octokit-openapi-$octokit
 okta_dir=$dir/okta-sdk-golang-$okta
 types_dir=$dir/microsoft-graph-types-$graph_types
 graph_dir=$dir/msgraph-sdk-go-$graph_sdk
+google_dir=$dir/google-api-$google
 mkdir -p "$dir"
 tmp=$(mktemp -d "$dir/fetch.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -71,5 +74,13 @@ if [ ! -f "$okta_dir/openapi.yaml" ]; then
   cp "$from/okta/api/openapi.yaml" "$tmp/openapi.yaml"
   chmod 644 "$tmp/openapi.yaml"
   mv "$tmp/openapi.yaml" "$okta_dir/openapi.yaml"
+fi
+if [ ! -f "$google_dir/drive.json" ]; then
+  from=$(go_module google.golang.org/api $google)
+  mkdir -p "$google_dir"
+  for api in directory reports datatransfer; do cp "$from/admin/$api/v1/"*-api.json "$google_dir/$api.json"; done
+  cp "$from/drive/v3/drive-api.json" "$tmp/drive.json"
+  chmod -R u+w "$google_dir" "$tmp/drive.json"
+  mv "$tmp/drive.json" "$google_dir/drive.json"
 fi
 echo "$dir"

@@ -5,6 +5,9 @@
 //	NewClientSecret    OAuth 2.0 client credentials with a secret
 //	NewPrivateKeyJWT   OAuth 2.0 client credentials with a signed assertion, DPoP where the vendor asks for it
 //	NewGitHubApp       a GitHub App's installation
+//	NewDelegation      a Google service account, as itself or as users (domain-wide delegation)
+//	NewMetadata        the service account that a machine at Google Cloud runs as
+//	NewFederation      Google's Workload Identity Federation
 //	NewConsented       what a person granted in a browser (Connect)
 //
 // Tokens are had when they are needed, once for all who need them, and again

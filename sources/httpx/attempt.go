@@ -46,7 +46,7 @@ func (cl *call) request(ctx context.Context, method, target string) (*http.Reque
 
 // exchange sends a request and reads its answer, tells the bucket what came of
 // it, and everybody who watches. resp is nil when no whole answer arrived.
-func (cl *call) exchange(ctx context.Context, t ticket, req *http.Request, waited time.Duration) (resp *Response, err error) {
+func (cl *call) exchange(ctx context.Context, t turn, req *http.Request, waited time.Duration) (resp *Response, err error) {
 	o := cl.c.base.o
 	started := o.Clock.Now()
 	resp, transferred, err := cl.attempt(ctx, req)
@@ -72,7 +72,7 @@ func (cl *call) exchange(ctx context.Context, t ticket, req *http.Request, waite
 			answer.throttled, answer.wait = true, fault.RetryAfter(err)
 		}
 	}
-	parked := cl.bucket.done(t, answer)
+	parked := cl.done(t, resp, answer)
 	if answer.throttled && parked > fault.RetryAfter(err) {
 		err = &fault.Fault{Class: fault.Throttled, RetryAfter: parked, Err: err}
 	}
@@ -107,7 +107,7 @@ func (cl *call) attempt(ctx context.Context, req *http.Request) (resp *Response,
 	cl.expect(len(body))
 	resp = &Response{
 		Status: answer.StatusCode, Header: answer.Header, Body: body, Endpoint: cl.endpoint, URL: req.URL, At: at,
-		Skew: cl.c.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
+		Skew: cl.c.shared.skew.measure(answer.Header, at), redact: cl.c.base.redactor,
 	}
 	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil && cl.caller != nil {
 		cl.caller.Skew.Store(int64(provenSkew(date, sent, at)))
@@ -143,15 +143,15 @@ var (
 // expected is how large the answer is likely to be: pages of a listing are much
 // alike.
 func (cl *call) expected() int {
-	cl.c.mu.Lock()
-	defer cl.c.mu.Unlock()
-	return cl.c.sizes[cl.endpoint]
+	cl.c.shared.mu.Lock()
+	defer cl.c.shared.mu.Unlock()
+	return cl.c.shared.sizes[cl.endpoint]
 }
 
 func (cl *call) expect(size int) {
-	cl.c.mu.Lock()
-	defer cl.c.mu.Unlock()
-	cl.c.sizes[cl.endpoint] = size
+	cl.c.shared.mu.Lock()
+	defer cl.c.shared.mu.Unlock()
+	cl.c.shared.sizes[cl.endpoint] = size
 }
 
 // readBody reads a body whole, at most limit bytes of it, decompressed. expected

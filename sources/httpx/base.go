@@ -141,6 +141,9 @@ func (b *Base) Redact(values ...string) { b.redactor.register(values...) }
 // Scrub returns text with what is secret in it removed.
 func (b *Base) Scrub(text string) string { return b.redactor.text(text) }
 
+// UserAgent returns what requests say they come from.
+func (b *Base) UserAgent() string { return b.o.UserAgent }
+
 // Close ends idle connections.
 func (b *Base) Close() {
 	if t, ok := b.transport.(*http.Transport); ok {
@@ -164,7 +167,7 @@ func (b *Base) Client(c Config) (*Client, error) {
 	if c.Classify == nil {
 		c.Classify = Classify
 	}
-	cl := &Client{base: b, c: c, root: root, origins: map[string]bool{originOf(root): true}, buckets: map[string]*bucket{}, sizes: map[string]int{}}
+	cl := &Client{base: b, c: c, root: root, origins: map[string]bool{originOf(root): true}, shared: newShared()}
 	for _, alias := range c.Aliases {
 		u, err := origin(strings.TrimSuffix(alias, "/"))
 		if err != nil || u.Path != "" {

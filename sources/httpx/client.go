@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"weir/internal/fault"
@@ -30,11 +29,8 @@ type Client struct {
 	c       Config
 	root    *url.URL
 	origins map[string]bool // of root and the aliases
-	skew    skew
-
-	mu      sync.Mutex
-	buckets map[string]*bucket
-	sizes   map[string]int // by endpoint: bytes of its last answer's body
+	shared  *shared
+	own     *bucket // that of the credentials; nil: none
 }
 
 // Do sends a request and returns a good answer, or an error with a class. The
@@ -98,12 +94,12 @@ func (c *Client) bucket(r *Request) *bucket {
 	if c.c.Bucket != nil {
 		name = c.c.Bucket(r)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, ok := c.buckets[name]
+	c.shared.mu.Lock()
+	defer c.shared.mu.Unlock()
+	b, ok := c.shared.buckets[name]
 	if !ok {
 		b = newBucket(c.base.o.Clock, name, c.c.Buckets[name], c.c.Quota != nil)
-		c.buckets[name] = b
+		c.shared.buckets[name] = b
 	}
 	return b
 }
@@ -177,7 +173,7 @@ func (cl *call) failed(err error) error {
 func (cl *call) try(ctx context.Context, wait time.Duration) (resp *Response, err error, again bool) { //nolint:revive // again belongs to err
 	o, target, method := cl.c.base.o, cl.target, cl.method
 	for redirects := 0; ; {
-		ticket, waited, err := cl.bucket.acquire(ctx, cl.caller.Stream, cl.caller.Yields, wait)
+		turn, waited, err := cl.acquire(ctx, wait)
 		cl.caller.Counts.ThrottledMS.Add(waited.Milliseconds())
 		if err != nil {
 			if ctx.Err() == nil {
@@ -195,13 +191,13 @@ func (cl *call) try(ctx context.Context, wait time.Duration) (resp *Response, er
 			cl.c.base.redactor.sent(req.Header, cl.r.Header)
 		}
 		if err != nil {
-			cl.bucket.cancel(ticket)
+			cl.cancel(turn)
 			return nil, err, false
 		}
 		if cl.attempts++; cl.attempts > 1 && redirects == 0 {
 			cl.caller.Counts.Retries.Add(1)
 		}
-		resp, err := cl.exchange(ctx, ticket, req, waited)
+		resp, err := cl.exchange(ctx, turn, req, waited)
 		if resp != nil && redirected(resp) {
 			if redirects++; redirects > maxRedirects {
 				return resp, fault.New(fault.Permanent, "%s: more than %d redirects", cl.endpoint, maxRedirects), false

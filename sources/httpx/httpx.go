@@ -12,7 +12,7 @@
 //
 //	client.go    Do: attempts, redirects, refused credentials
 //	attempt.go   one request and its answer
-//	bucket.go    quota: who may send when
+//	bucket.go    quota: who may send when; as.go: of whom
 //	classify.go  statuses to errors
 //	link.go      links of the vendor's
 //	redact.go    what is secret; dump.go writes exchanges
@@ -77,6 +77,9 @@ type Config struct {
 	// Classify makes an error of an answer; nil error: the answer is good. A
 	// nil func: Classify of this package, by status alone.
 	Classify func(*Response) error
+	// Personal tells, of a throttled answer to a client that As made, whether
+	// the quota is that of its credentials alone. nil: it never is.
+	Personal func(*Response) bool
 	MaxBody  int64         // of an answer, in bytes; 0: 32 MiB
 	Timeout  time.Duration // of one attempt; 0: 60 s
 }

@@ -55,7 +55,19 @@ func Elements(r *Response) iter.Seq2[jsontext.Value, error] {
 // the member is bad data.
 func ElementsAt(r *Response, member string) iter.Seq2[jsontext.Value, error] {
 	return func(yield func(jsontext.Value, error) bool) {
-		spans, err := memberArray(decoder(r), member)
+		spans, found, err := memberArray(decoder(r), member)
+		if err == nil && !found {
+			err = shapeError("want the member " + member)
+		}
+		r.yield(spans, err, yield)
+	}
+}
+
+// ElementsIf is ElementsAt for vendors that leave the member out where the array
+// is empty. That the object is the right one must show elsewhere in it.
+func ElementsIf(r *Response, member string) iter.Seq2[jsontext.Value, error] {
+	return func(yield func(jsontext.Value, error) bool) {
+		spans, _, err := memberArray(decoder(r), member)
 		r.yield(spans, err, yield)
 	}
 }
@@ -112,18 +124,17 @@ func array(d *jsontext.Decoder) ([]span, error) {
 
 // memberArray reads an object, and the array that a member of it is. Told
 // twice, the last one counts, as when decoding.
-func memberArray(d *jsontext.Decoder, member string) (spans []span, err error) {
+func memberArray(d *jsontext.Decoder, member string) (spans []span, found bool, err error) {
 	if kind := d.PeekKind(); kind != '{' {
-		return nil, wrongShape(d, kind, "an object with the member "+member)
+		return nil, false, wrongShape(d, kind, "an object with the member "+member)
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	found := false
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		switch {
 		case name.String() != member:
@@ -136,19 +147,13 @@ func memberArray(d *jsontext.Decoder, member string) (spans []span, err error) {
 			spans, err = array(d)
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := end(d); err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, shapeError("want the member " + member)
-	}
-	return spans, nil
+	return spans, found, end(d)
 }
 
 // end wants nothing more.

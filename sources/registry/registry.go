@@ -5,6 +5,7 @@ import (
 	"weir/sources"
 	"weir/sources/aws"
 	"weir/sources/github"
+	"weir/sources/googleworkspace"
 	"weir/sources/microsoft365"
 	"weir/sources/okta"
 )
@@ -13,6 +14,7 @@ import (
 var All = []*sources.Connector{
 	aws.Connector,
 	github.Connector,
+	googleworkspace.Connector,
 	microsoft365.Connector,
 	okta.Connector,
 }

@@ -53,7 +53,7 @@ func (s *State) Convert(x *Act, a *Account) {
 			continue
 		}
 		for _, t := range slices.Clone(r.Access) {
-			if t.Holder.Kind == GroupRef && s.Groups[GitHub][t.Holder.N].has(a.N) {
+			if t.Holder.Kind == GroupRef && s.Groups[GitHub][t.Holder.N].Has(a.N) {
 				s.AddAccess(x, r, Access{Holder: acct(a), Role: t.Role, Outside: true})
 			}
 		}
@@ -78,7 +78,8 @@ func (s *State) Convert(x *Act, a *Account) {
 	s.do(GitHub, x, AccountRemove, acct(a))
 }
 
-func (g *Group) has(account int) bool {
+// Has says whether an account is a member itself.
+func (g *Group) Has(account int) bool {
 	return slices.ContainsFunc(g.Members, func(m Member) bool { return m.Account == account })
 }
 

@@ -29,6 +29,10 @@ func build(s *State, o Options) {
 	b.makeEntra()
 	b.rand = source(o, "office")
 	b.makeOffice(o.Files)
+	b.rand = source(o, "google")
+	b.makeGoogle()
+	b.rand = source(o, "docs")
+	b.makeDocs(o.Files)
 }
 
 // before returns a time between from and the first event, to the second.

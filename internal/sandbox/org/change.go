@@ -127,7 +127,7 @@ func (s *State) Update(app string, x *Act, a *Account, changes ...Change) {
 	e := x.event(AccountUpdate)
 	e.Changes = slices.Clone(changes)
 	s.record(app, &e, acct(a))
-	if app != Microsoft365 {
+	if app != Microsoft365 && app != GoogleWorkspace {
 		s.mirror(x, p, e.Changes)
 	}
 }
@@ -220,7 +220,7 @@ func (s *State) AddMember(app string, x *Act, g *Group, a *Account, role string)
 		return false
 	}
 	e := x.event(GroupAddMember)
-	if app == Microsoft365 {
+	if app == Microsoft365 || app == GoogleWorkspace {
 		e.Text = role
 	}
 	s.record(app, &e, acct(a), groupRef(g))
@@ -335,10 +335,10 @@ func (s *State) RevokeGrant(app string, x *Act, g *Grant) {
 }
 
 // granted records what was done with a grant. What it allowed at that time is in
-// Microsoft 365's log.
+// the logs of Microsoft 365 and Google.
 func (s *State) granted(app string, x *Act, v Verb, g *Grant, c Change) {
 	e := x.event(v)
-	if app == Microsoft365 {
+	if app == Microsoft365 || app == GoogleWorkspace {
 		e.Changes = []Change{c}
 	}
 	s.record(app, &e, grantRef(g), g.of())

@@ -13,6 +13,7 @@ type journal struct {
 	cloud   *rand.Rand // of AWS: it changes nothing in the other logs
 	entra   *rand.Rand // of Microsoft365, likewise
 	office  *rand.Rand // of OfficeLog, likewise
+	google  *rand.Rand // of GoogleWorkspace, likewise
 	now     int64      // Unix milliseconds
 	count   map[string]int
 	pending queue[entry] // not yet seen
@@ -87,6 +88,8 @@ func (s *State) record(app string, e *Event, targets ...Ref) {
 		r = j.entra
 	case OfficeLog:
 		r = j.office
+	case GoogleWorkspace:
+		r = j.google
 	}
 	if l := &j.log; l.Late > 0 || l.OutOfOrder > 0 || l.Duplicates > 0 {
 		switch d := r.Float64(); {

@@ -54,6 +54,8 @@ func newLife(s *State, o Options) *life {
 	l.planCloud(source(o, "cloud life"), start, o.EventsPerDay)
 	l.planEntra(source(o, "entra life"), start, o.EventsPerDay)
 	l.planOffice(source(o, "office life"), start, o.EventsPerDay)
+	l.planGoogle(source(o, "google life"), start, o.EventsPerDay)
+	l.planDocs(source(o, "docs life"), start, o.EventsPerDay)
 	return l
 }
 

@@ -272,9 +272,10 @@ func word(b bool) string {
 	return "false"
 }
 
-// mirror has Microsoft 365's directory take over what changed about a person
-// elsewhere.
+// mirror has the directories of Microsoft 365 and Google take over what changed
+// about a person elsewhere.
 func (s *State) mirror(x *Act, p *Person, changes []Change) {
+	s.mirrorGoogle(x, p, changes)
 	a := s.AccountOf(Microsoft365, p.N)
 	if !here(a) || a.Status == Deprovisioned {
 		return

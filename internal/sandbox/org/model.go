@@ -16,6 +16,8 @@ const (
 	AWS    = "aws"
 	// Microsoft365 is its directory: Entra.
 	Microsoft365 = "microsoft365"
+	// GoogleWorkspace is one customer: its directory, and what its audit log tells.
+	GoogleWorkspace = "google_workspace"
 )
 
 // State is the organization as it is now. Entities are never removed from its
@@ -42,6 +44,7 @@ type State struct {
 	Requests     []*Request // GitHub
 	Cloud        *Cloud     // at AWS
 	Office       *Office    // at Microsoft 365
+	Docs         *Docs      // at Google
 
 	// Events are what the vendors' logs show at Now, in the order in which they
 	// became visible (Seen), by app. An event's index is its sequence number,
@@ -82,7 +85,8 @@ const (
 	Locked          Status = "locked"
 	PasswordExpired Status = "password_expired"
 	Recovery        Status = "recovery"
-	Deprovisioned   Status = "deprovisioned" // deactivated, still listed (Okta)
+	Deprovisioned   Status = "deprovisioned" // deactivated, still listed (Okta); deleted, can be restored (Microsoft 365, Google)
+	Archived        Status = "archived"      // Google
 )
 
 // Account is a person's account in one app.
@@ -107,6 +111,11 @@ type Account struct {
 	Synced          bool      // Microsoft 365: it comes from a directory of the company's own
 	Silent          time.Time // Microsoft 365: last sign-in without the person
 	SessionsFrom    time.Time // Microsoft 365: older sessions were ended
+	Aliases         []string  // Google: other addresses
+	OrgUnit         int       // Google: number of the resource set
+	Reason          string    // Google: why it is suspended, in Google's word
+	MustChange      bool      // Google: the password, at the next sign-in
+	BackupCodes     int       // Google: how many are left
 	Gone            time.Time // deleted, or no member any more
 }
 
@@ -115,11 +124,11 @@ type Group struct {
 	N               int
 	Name, Slug      string
 	Description     string
-	Kind            string // Okta: OKTA_GROUP APP_GROUP BUILT_IN; GitHub: closed secret; Microsoft 365: see Unified
+	Kind            string // Okta: OKTA_GROUP APP_GROUP BUILT_IN; GitHub: closed secret; Microsoft 365: see Unified; Google: see GoogleGroup
 	Parent          int    // GitHub: the parent team; -1 none
 	Members         []Member
 	Left            []Member // Microsoft 365: who was taken out, and when
-	Others          []Ref    // Microsoft 365: members that are no accounts
+	Others          []Ref    // Microsoft 365, Google: members that are no accounts
 	Rule            string   // Microsoft 365: by which members are found
 	Synced          bool     // Microsoft 365: as at accounts
 	Created         time.Time
@@ -128,7 +137,8 @@ type Group struct {
 	Gone            time.Time
 }
 
-// Member is one membership. Role: member, or owner (Okta) / maintainer (GitHub).
+// Member is one membership. Role: member, or owner (Okta, Google) / maintainer
+// (GitHub) / manager (Google).
 // An owner of an Okta group need not be a member: one who is both stands twice.
 type Member struct {
 	Account int
@@ -187,13 +197,14 @@ type Integration struct {
 
 // Grant kinds.
 const (
-	GrantAPIToken   = "api_token"     // Okta SSWS token of an account
-	GrantConsent    = "consent"       // a person let an integration act for them (Okta)
-	GrantRefresh    = "refresh_token" // issued to an integration for an account (Okta)
-	GrantScope      = "app_scope"     // an Okta API scope an admin gave an integration
-	GrantPAT        = "pat"           // GitHub fine-grained personal access token
-	GrantAppRole    = "app_role"      // of an API, held by an integration, an account or a group (Microsoft 365)
-	GrantCredential = "credential"    // GitHub: classic token or SSH key authorized for single sign-on
+	GrantAPIToken    = "api_token"     // Okta SSWS token of an account
+	GrantConsent     = "consent"       // a person let an integration act for them (Okta)
+	GrantRefresh     = "refresh_token" // issued to an integration for an account (Okta)
+	GrantScope       = "app_scope"     // an Okta API scope an admin gave an integration
+	GrantPAT         = "pat"           // GitHub fine-grained personal access token
+	GrantAppRole     = "app_role"      // of an API, held by an integration, an account or a group (Microsoft 365)
+	GrantAppPassword = "app_password"  // Google: a password for one program
+	GrantCredential  = "credential"    // GitHub: classic token or SSH key authorized for single sign-on
 )
 
 // Grant is a token, key or consent.
@@ -334,6 +345,8 @@ type Event struct {
 	Risk    string     // Microsoft 365: high medium low; "" none
 	RiskAt  time.Time  // since when the risk is known
 	Work    *Work      // OfficeLog
+	Report  *Report    // Google: Reported
+	Doc     *DocWork   // Google: of files
 }
 
 // Verb is what happened, in no vendor's words.

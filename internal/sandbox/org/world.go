@@ -18,7 +18,7 @@ type Options struct {
 	// EventsPerDay is how many events a person makes on a working day, about. 0
 	// is DefaultEventsPerDay. Less than 0: nothing ever happens.
 	EventsPerDay float64
-	Files        int // that are kept at Microsoft 365, about; 0: FilesPerPerson for each of the people
+	Files        int // that are kept at Microsoft 365, and at Google, about; 0: FilesPerPerson for each of the people
 	Log          Log
 }
 
@@ -125,11 +125,12 @@ func newState(o Options) State {
 		Accounts: map[string][]*Account{}, Groups: map[string][]*Group{}, Roles: map[string][]*RoleGrant{},
 		Integrations: map[string][]*Integration{}, Grants: map[string][]*Grant{}, RoleDefs: map[string][]*RoleDef{},
 		ResourceSets: map[string][]*ResourceSet{}, Events: map[string][]*Event{}, Timeline: map[string][]*Event{},
-		accountOf: map[string][]int32{Okta: nil, GitHub: nil, Microsoft365: nil},
+		accountOf: map[string][]int32{Okta: nil, GitHub: nil, Microsoft365: nil, GoogleWorkspace: nil},
 	}
 	s.journal = newJournal(source(o, "journal"), source(o, "cloud log"), o.Log)
 	s.journal.entra = source(o, "entra log")
 	s.journal.office = source(o, "office log")
+	s.journal.google = source(o, "google log")
 	return s
 }
 

@@ -192,6 +192,11 @@ func (s *scan) load(ctx context.Context) (err error) {
 				return err
 			}
 		}
+		if s.r.Once {
+			if err := tx.DueDeltas(s.r.ID, s.p.clock.Now()); err != nil {
+				return err
+			}
+		}
 		return tx.ReviveLanes(s.r.ID, s.st.Round, s.p.clock.Now())
 	})
 	if err != nil {

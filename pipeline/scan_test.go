@@ -738,6 +738,53 @@ func TestHints(t *testing.T) {
 	require.Equal(t, w.all(), s.sinks["new"].fold())
 }
 
+// A single run reads a lane that stands by its delta, whenever that is due, and
+// others in whole.
+func TestSingleRunReadsDeltas(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	people(w, "a", 4)
+	people(w, "b", 4)
+	s := newScanSite(t, "one")
+	stream := w.stream(sources.StreamInfo{FullEvery: 1000 * time.Hour}, "deltas")
+	list := stream.Lanes
+	stream.Lanes = func(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {
+		return func(yield func(*sources.LanePage, error) bool) {
+			for p, err := range list(ctx, c) {
+				for i := range p.Lanes {
+					p.Lanes[i].Hint = map[string]string{"a": "where it is"}[p.Lanes[i].ID]
+				}
+				if !yield(p, err) {
+					return
+				}
+			}
+		}
+	}
+	var mu sync.Mutex
+	deltas := map[string]int{}
+	w.fault = func(what, lane, _ string) error {
+		if what == "delta" {
+			mu.Lock()
+			defer mu.Unlock()
+			deltas[lane]++
+		}
+		return nil
+	}
+	s.round(stream)
+	require.Empty(t, deltas)
+	for range 2 {
+		clear(deltas)
+		w.reads = map[string]int{}
+		w.set("a", "a-001", "renamed"+w.lanes["a"]["a-001"])
+		w.set("b", "b-001", "renamed"+w.lanes["b"]["b-001"])
+		w.del("a", "a-000")
+		s.round(stream)
+		require.Equal(t, map[string]int{"b": 2}, w.reads)
+		require.Equal(t, map[string]int{"a": 1}, deltas)
+		require.Equal(t, w.all(), s.sinks["one"].fold())
+	}
+}
+
 func TestLaterSink(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

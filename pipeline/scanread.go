@@ -65,7 +65,10 @@ func (s *scan) readDue(ctx context.Context, found <-chan struct{}, listed *atomi
 	}
 	for ctx.Err() == nil {
 		wasListed, wasIdle := listed.Load(), active.Load() == 0
-		lanes, next, err := s.due(ctx, 4*cap(slots))
+		// A single run reads the deltas of lanes that are not read anew, which the
+		// listing tells.
+		deltas := s.r.Stream.Delta != nil && (!s.r.Once || wasListed)
+		lanes, next, err := s.due(ctx, 4*cap(slots), deltas)
 		if err != nil {
 			fail(err)
 			break
@@ -114,7 +117,7 @@ func (s *scan) readDue(ctx context.Context, found <-chan struct{}, listed *atomi
 }
 
 // due takes the lanes that can be read now, and says when the next one can.
-func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Time, err error) {
+func (s *scan) due(ctx context.Context, limit int, deltas bool) (out []reading, next time.Time, err error) {
 	now := s.p.clock.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +149,7 @@ func (s *scan) due(ctx context.Context, limit int) (out []reading, next time.Tim
 		return nil, next, err
 	}
 	take(lanes, false)
-	if s.r.Stream.Delta == nil || s.r.Once {
+	if !deltas {
 		return out, next, nil
 	}
 	if lanes, err = s.p.state.DeltaLanes(ctx, s.r.ID, s.st.Round, now, now.Add(s.r.far()), limit); err != nil {

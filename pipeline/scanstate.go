@@ -53,6 +53,8 @@ type ScanTx interface {
 	SetScanLane(l ScanLane) error
 	// ReviveLanes forgets the failures of a round's lanes.
 	ReviveLanes(s StreamID, round int64, now time.Time) error
+	// DueDeltas makes the deltas of all a stream's lanes due.
+	DueDeltas(s StreamID, now time.Time) error
 	// ForgetHint has a lane read in the next round, whatever its hint.
 	ForgetHint(lane int64) error
 	// ForgetScanLanes removes the lanes that a complete round did not list.

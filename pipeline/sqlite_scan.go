@@ -265,6 +265,10 @@ func (t *sqliteTx) ReviveLanes(s StreamID, round int64, now time.Time) error {
 	return t.exec(`UPDATE scan_lanes SET fails = 0, due = min(due, ?) WHERE instance = ? AND stream = ? AND listed = ? AND done <> listed AND fails > 0`, now.UnixMilli(), s.Instance, s.Stream, round)
 }
 
+func (t *sqliteTx) DueDeltas(s StreamID, now time.Time) error {
+	return t.exec(`UPDATE scan_lanes SET delta_due = ?1 WHERE instance = ?2 AND stream = ?3 AND delta <> '' AND delta_due > ?1`, now.UnixMilli(), s.Instance, s.Stream)
+}
+
 func (t *sqliteTx) ForgetHint(lane int64) error {
 	return t.exec(`UPDATE scan_lanes SET read_hint = '' WHERE num = ?`, lane)
 }

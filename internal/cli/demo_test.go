@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
 	out := runDemo(t, clock, dir, s)
 	truth := demoTruth{}
-	for _, app := range []string{"github", "okta"} {
+	for _, app := range []string{"github", "microsoft365", "okta"} {
 		tenant, err := s.Tenant(app, demoOrganization, "")
 		require.NoError(t, err)
 		truth[app] = s.Truth(tenant)
@@ -67,6 +67,9 @@ func TestDemo(t *testing.T) {
 				require.Equal(t, []string{stats.Story.IP, "4", "1", stats.Story.Intruder}, r[1:5])
 				continue
 			}
+			if i == 4 && r[0] == "acme-microsoft365" {
+				continue // of its logs the last hours are collected
+			}
 			got = append(got, strings.Join(r, "|"))
 		}
 		require.NotEmpty(t, want, asked[i].text)
@@ -76,7 +79,7 @@ func TestDemo(t *testing.T) {
 		require.Contains(t, out, asked[i].text)
 	}
 	for line := range strings.Lines(out) {
-		require.LessOrEqual(t, len([]rune(strings.TrimRight(line, " \n"))), 100, line)
+		require.LessOrEqual(t, len([]rune(strings.TrimRight(line, " \n"))), 110, line)
 	}
 	checkWithClickHouse(t, dir, lake, asked)
 }
@@ -148,15 +151,23 @@ func (d demoTruth) admins() (out []string) {
 }
 
 func (d demoTruth) shared() (out []string) {
-	g := d["github"]
-	for _, f := range g.Files {
+	for app, g := range d {
+		files := map[string]*schemas.File{}
+		for i := range g.Files {
+			files[g.Files[i].FileID] = &g.Files[i]
+		}
 		for _, p := range g.FilePermissions {
-			a := d.account("github", p.GranteeID)
-			switch {
-			case p.FileID != f.FileID || f.Kind != "container":
-			case f.Sharing == "public" && p.GranteeKind == "anyone":
+			f, a := files[p.FileID], d.account(app, p.GranteeID)
+			if f == nil {
+				continue
+			}
+			if f.Kind == "container" && f.Sharing == "public" && p.GranteeKind == "anyone" {
 				out = append(out, "public repository|"+f.Name+"||"+p.Role)
-			case p.GranteeKind == "account" && a.External.Value && slices.Contains([]string{"write", "maintain", "admin"}, p.Role):
+			}
+			if p.LinkScope == "anyone" {
+				out = append(out, "link for anybody|"+f.Name+"||"+p.Role)
+			}
+			if p.GranteeKind == "account" && a.External.Value && slices.Contains([]string{"write", "maintain", "admin"}, p.Role) {
 				out = append(out, "outside collaborator|"+f.Name+"|"+a.Login+"|"+p.Role)
 			}
 		}
@@ -191,9 +202,11 @@ func (d demoTruth) leavers() (out []string) {
 			continue
 		}
 		has := func(parts ...string) { out = append(out, o.Login+"|"+o.Status+"|"+strings.Join(parts, "|")) }
-		for _, a := range d["github"].Accounts {
-			if a.Email == o.Email && a.Status == "active" {
-				has("account", "github", a.Login)
+		for _, app := range []string{"github", "microsoft365"} {
+			for _, a := range d[app].Accounts {
+				if o.Email != "" && a.Email == o.Email && a.Status == "active" {
+					has("account", app, a.Login)
+				}
 			}
 		}
 		for _, g := range d["okta"].AppGrants {
@@ -211,7 +224,8 @@ func (d demoTruth) leavers() (out []string) {
 }
 
 func (d demoTruth) addresses() (out []string) {
-	for app, rows := range d {
+	for _, app := range []string{"github", "okta"} {
+		rows := d[app]
 		byAddress := map[string][]schemas.Activity{}
 		for _, a := range rows.Activities {
 			if a.Kind == "signin" && a.SrcIP != "" {

@@ -12,7 +12,9 @@ import (
 
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/github"
+	"weir/internal/sandbox/microsoft365"
 	"weir/internal/sandbox/okta"
+	"weir/internal/sandbox/org"
 )
 
 // The demo's organization.
@@ -23,7 +25,12 @@ const (
 )
 
 // demoVendors are what the sandbox plays: the demo's CloudTrail logs are files.
-var demoVendors = []sandbox.Vendor{github.Vendor(), okta.Vendor()}
+// Microsoft 365 has no quotas in it, and its logs begin late: it would take
+// minutes.
+var demoVendors = []sandbox.Vendor{github.Vendor(), microsoft365.Unlimited(), okta.Vendor()}
+
+// demoSettings are lines of an app's instance, beside what the sandbox says.
+var demoSettings = map[string]string{org.Microsoft365: "activities: {since: 12h}\ndirectory_audits: {since: 6h}\nsign_ins: {since: 6h}\n"}
 
 // demoSandbox plays the organization. The seed is one in which, at most times,
 // somebody has left Okta and not yet GitHub.
@@ -60,7 +67,7 @@ func serveDemo(ctx context.Context, s *sandbox.Server) (instances string, stop f
 			return "", nil, err
 		}
 		fmt.Fprintf(&b, "  %s:\n", t.Instance())
-		for line := range strings.Lines(t.Handler().Config(t.Base)) {
+		for line := range strings.Lines(t.Handler().Config(t.Base) + demoSettings[v.App]) {
 			fmt.Fprintf(&b, "    %s\n", strings.TrimRight(line, "\n"))
 		}
 	}

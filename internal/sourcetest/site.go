@@ -95,8 +95,12 @@ func (f *Fixture) NewSite(t testing.TB, o SiteOptions) *Site {
 	})
 	require.NoError(t, err)
 	s.Wrap(o.Wrap)
+	vendors := http.Handler(s.Sandbox)
+	if f.Wrap != nil {
+		vendors = f.Wrap(vendors)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.wrap.Load().(func(http.Handler) http.Handler)(s.Sandbox).ServeHTTP(w, r)
+		s.wrap.Load().(func(http.Handler) http.Handler)(vendors).ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Sandbox.Close)
 	t.Cleanup(server.Close)

@@ -51,6 +51,9 @@ type Fixture struct {
 	// Listings tells the requests whose answers list what holds records, files
 	// say: a bad entry there costs all that it would have led to.
 	Listings func(*http.Request) bool
+	// Wrap, unless nil, sees what reaches the sandbox: it holds it against a
+	// specification.
+	Wrap func(http.Handler) http.Handler
 	// Reads tells, of requests that are no GET, those that change nothing. It
 	// leaves the body as it was.
 	Reads func(*http.Request) bool

@@ -117,23 +117,30 @@ func (s *Spec) Checked() []string {
 
 func (s *Spec) wrap(prefix string, next http.Handler, answers bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		rec := httptest.NewRecorder()
-		next.ServeHTTP(rec, r)
-		if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok {
-			s.check(path, r, body, rec, answers)
-		}
-		for k, v := range rec.Header() {
-			w.Header()[k] = v
-		}
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(rec.Body.Bytes())
+		s.exchange(w, r, next, func(body []byte, rec *httptest.ResponseRecorder) {
+			if path, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix); ok {
+				s.check(path, r, body, rec, answers)
+			}
+		})
 	})
+}
+
+// exchange has next answer, and looks at what was asked and answered.
+func (s *Spec) exchange(w http.ResponseWriter, r *http.Request, next http.Handler, look func([]byte, *httptest.ResponseRecorder)) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	rec := httptest.NewRecorder()
+	next.ServeHTTP(rec, r)
+	look(body, rec)
+	for k, v := range rec.Header() {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
 }
 
 // check validates one exchange, or the request alone.

@@ -62,13 +62,13 @@ var (
 	restFiles    = "with a certificate (auth.certificate), of the API SharePoint: Sites.FullControl.All"
 )
 
+var passwordScopes = []string{ofGraph(mayPassword), "to the app's service principal, the Entra role User Administrator, or Privileged Authentication Administrator to act on administrators", readAccounts}
+
 // ofGraph words application permissions of Microsoft Graph.
 func ofGraph(permission string) string { return "Microsoft Graph application permission " + permission }
 
 // actions are what can be changed at Microsoft 365. Deleting accounts, apps and
-// what is in the recycle bin loses data at the vendor, and is not among them;
-// nor is having a password changed at the next sign-in without another in its
-// place, which the vendor does not document.
+// what is in the recycle bin loses data at the vendor, and is not among them.
 var actions = []sources.ActionInfo{
 	{
 		Action: sources.SuspendUser, Doc: "blocks the user's sign-in (accountEnabled)", Targets: []sources.ActionTarget{onAccount},
@@ -85,9 +85,18 @@ var actions = []sources.ActionInfo{
 	},
 	{
 		Action: sources.ResetPassword, Doc: "sets a random password that nobody keeps, to be changed at the next sign-in", Targets: []sources.ActionTarget{onAccount},
-		Scopes: []string{ofGraph(mayPassword), "to the app's service principal, the Entra role User Administrator, or Privileged Authentication Administrator to act on administrators", readAccounts},
+		Scopes: passwordScopes,
 		NoUndo: "the old password does not come back: an administrator, or self-service, sets another", Delay: sessionDelay,
 		Limits: []string{"Nobody knows the new password: the person needs self-service password reset or an administrator.", "Passwords of guests, and of accounts whose domain is federated, are kept elsewhere.", limitSynced, limitTokens},
+	},
+	{
+		Action: sources.ExpirePassword, Doc: "has the user set another password at the next sign-in (forceChangePasswordNextSignIn)", Targets: []sources.ActionTarget{onAccount},
+		Scopes: passwordScopes, NoUndo: "the person sets another password", Delay: sessionDelay,
+		Limits: []string{
+			"Whoever knows the old password can still set the new one. Sessions go on: see sign_out_user.",
+			"Microsoft documents the flag together with a new password only. Where Entra takes it alone and does nothing, reading it back shows that, and the action fails: then there is reset_password.",
+			"Passwords of guests, and of accounts whose domain is federated, are kept elsewhere.", limitSynced,
+		},
 	},
 	{
 		Action: sources.RemoveMember, Doc: "removes a user or service principal from a group", Targets: []sources.ActionTarget{onAccount},
@@ -180,7 +189,7 @@ func bare(permission string) string {
 
 // actionPermissions are those of Graph that an action's writes need.
 var actionPermissions = map[sources.Action][]string{
-	sources.SuspendUser: {mayEnableUsers}, sources.UnsuspendUser: {mayEnableUsers}, sources.SignOutUser: {maySignOut}, sources.ResetPassword: {mayPassword},
+	sources.SuspendUser: {mayEnableUsers}, sources.UnsuspendUser: {mayEnableUsers}, sources.SignOutUser: {maySignOut}, sources.ResetPassword: {mayPassword}, sources.ExpirePassword: {mayPassword},
 	sources.RemoveMember: {mayMembers}, sources.RemovePrivilege: {mayRoles}, sources.RevokeGrant: {mayDelegated, mayAppRoles}, sources.DisableApp: {mayApps},
 	sources.QuarantineFile: {mayFiles}, sources.RestoreFile: {mayFiles}, sources.TrashFile: {mayFiles}, sources.OverwriteFile: {mayFiles},
 	sources.RemoveSharing: {mayFiles}, sources.MakePrivate: {mayFiles},

@@ -52,6 +52,9 @@ func certified(t testing.TB, tenant *sandbox.Tenant) string {
 	return config + fmt.Sprintf("actions: {quarantine: {drive: %q, folder: %q}}\nfiles: {domains: [%s]}\n", drive, folder, ownDomain)
 }
 
+// batches: connectors read by them.
+func batches(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/$batch") }
+
 // feedLag is how long the Management Activity API may take to show what was done.
 const feedLag = 2 * time.Hour
 
@@ -59,7 +62,7 @@ func TestActions(t *testing.T) {
 	t.Parallel()
 	f := fixture()
 	f.Settings, f.LogLag = certified, feedLag
-	f.Reads = func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/$batch") } // connectors read by them
+	f.Reads = batches
 	sourcetest.RunActions(t, f, actionCases())
 }
 

@@ -264,6 +264,7 @@ func actionCases() []sourcetest.ActionCase {
 		{Name: "unsuspend", Action: sources.UnsuspendUser, Kind: account, Candidates: plainAccounts("suspended"), Effect: statusIs("active"), Event: "Enable account", Scope: "User.EnableDisableAccount.All"},
 		{Name: "sign out", Action: sources.SignOutUser, Kind: account, Candidates: plainAccounts("active"), Event: "Update StsRefreshTokenValidFrom Timestamp", Scope: "User.RevokeSessions.All", Again: true},
 		{Name: "reset password", Action: sources.ResetPassword, Kind: account, Candidates: plainAccounts("active"), Prepare: makeAdministrator, Event: "Reset user password", Scope: "User-PasswordProfile.ReadWrite.All", Again: true, Changed: map[string][]string{"accounts": {"password_changed_at"}}},
+		{Name: "expire password", Action: sources.ExpirePassword, Kind: account, Candidates: plainAccounts("active"), Prepare: makeAdministrator, Event: "Update user", Scope: "User-PasswordProfile.ReadWrite.All"},
 		{Name: "leave a group", Action: sources.RemoveMember, Kind: account, Candidates: members, Effect: noMember, Event: "Remove member from group", Scope: "GroupMember.ReadWrite.All"},
 		{
 			Name: "a directory role", Action: sources.RemovePrivilege, Kind: account, Candidates: rolesHeld, Effect: noRole, Event: "Remove member from role", Scope: "RoleManagement.ReadWrite.Directory",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"strings"
 
 	"weir/internal/fault"
@@ -158,12 +159,12 @@ func (w *walk) holders(ctx context.Context, part []resource, apps map[string]app
 		return err
 	}
 	for i, r := range part {
-		err := w.s.eachFrom(ctx, asked[i], pages[i], func(raw []byte) error {
+		if slices.ContainsFunc(asked[i+1:], w.resumes) {
+			continue // it is done
+		}
+		err := w.within(ctx, asked[i], pages[i], func(raw []byte) error {
 			if reason := w.addAppRole(raw, r, apps); reason != "" {
 				w.reject("a role of "+r.id, reason, raw)
-			}
-			if !w.makeRoom() {
-				return errStop
 			}
 			return nil
 		})

@@ -27,6 +27,7 @@ const (
 	opEnable   = "enable"
 	opSignOut  = "sign_out"
 	opReset    = "reset_password"
+	opExpire   = "expire_password"
 	opLeave    = "leave_group"
 	opJoin     = "join_group"
 	opUnassign = "unassign_role"
@@ -55,7 +56,9 @@ func accountOp(name string) *op {
 	case opSignOut:
 		return &op{"end sessions and refresh tokens", []string{maySignOut}, signOut, changedSince(func(u *govPrincipal) string { return u.SessionsFrom }), stays("ended sessions do not come back")}
 	case opReset:
-		return &op{"replace the password with one that nobody knows", []string{mayPassword + " (and the role User Administrator, or a higher one)"}, resetPassword, changedSince(func(u *govPrincipal) string { return u.PasswordChanged }), stays("the old password does not come back")}
+		return &op{"replace the password with one that nobody knows", []string{mayPassword + adminRole}, resetPassword, changedSince(func(u *govPrincipal) string { return u.PasswordChanged }), stays("the old password does not come back")}
+	case opExpire:
+		return &op{"have the password changed at the next sign-in", []string{mayPassword + adminRole}, expirePassword, passwordExpired, stays("the person sets another password")}
 	case opLeave:
 		return &op{"remove from the group", []string{mayMembers}, leave, isMember(false), toggled(opJoin)}
 	case opJoin:
@@ -67,6 +70,8 @@ func accountOp(name string) *op {
 	}
 	return nil
 }
+
+const adminRole = " (and the role User Administrator, or a higher one)"
 
 // stays is the undoing of what cannot be undone.
 func stays(what string) func(context.Context, *session, *args, *kept) (*args, string, error) {
@@ -149,6 +154,34 @@ func resetPassword(ctx context.Context, s *session, a *args) (sources.Receipt, e
 	}
 	body.Profile.Force, body.Profile.Password = true, password
 	return s.graphWrite(ctx, patch(httpx.P(pathUser, a.ID), body))
+}
+
+// passwordProfile is what is told of a user's password.
+type passwordProfile struct {
+	Force bool `json:"forceChangePasswordNextSignIn"`
+}
+
+func expirePassword(ctx context.Context, s *session, a *args) (sources.Receipt, error) {
+	return s.graphWrite(ctx, patch(httpx.P(pathUser, a.ID), map[string]passwordProfile{"passwordProfile": {Force: true}}))
+}
+
+// passwordExpired tells whether another password has to be set, or was set since.
+func passwordExpired(ctx context.Context, s *session, a *args, _ *kept, _ bool) (sources.Outcome, error) {
+	u, err := s.user(ctx, a.ID)
+	if err != nil || u.PasswordChanged != a.Was {
+		return doneIf(err == nil, err)
+	}
+	return doneIf(s.mustChange(ctx, a.ID))
+}
+
+// mustChange tells whether a user has to set another password. It is told when
+// it is asked for alone.
+func (s *session) mustChange(ctx context.Context, id string) (bool, error) {
+	var u struct {
+		Profile *passwordProfile `json:"passwordProfile"`
+	}
+	err := govGet(ctx, s.graph, &httpx.Request{Path: httpx.P(pathUser, id), Query: url.Values{"$select": {"id,passwordProfile"}}}, &u)
+	return u.Profile != nil && u.Profile.Force, naming(err, "User.Read.All")
 }
 
 // changedSince tells whether a time of the user's has moved since the plan.
@@ -244,6 +277,16 @@ func (s *session) planAccount(ctx context.Context, r sources.ActionRequest) (*so
 	case sources.ResetPassword:
 		a.Op, a.Was = opReset, u.PasswordChanged
 		change = sources.Change{What: "password of " + h.subject.Name, Before: "known to its person", After: "void: an administrator, or self-service, sets another"}
+	case sources.ExpirePassword:
+		a.Op, a.Was = opExpire, u.PasswordChanged
+		change = sources.Change{What: "password of " + h.subject.Name, Before: "valid", After: "to be changed at the next sign-in"}
+		must, err := s.mustChange(ctx, u.ID)
+		if err != nil {
+			return nil, err
+		}
+		if must {
+			change.Before = change.After
+		}
 	default:
 		return nil, fault.New(fault.BadData, "microsoft365 has no action %s on %s", r.Action, r.Kind)
 	}

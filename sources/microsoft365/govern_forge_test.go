@@ -263,10 +263,13 @@ func (f *forge) directory(mux *http.ServeMux) {
 			}
 			if r.Method == http.MethodPatch {
 				in := body(r)
-				if in["passwordProfile"] != nil {
-					o["lastPasswordChangeDateTime"] = "2026-03-01T12:00:00Z"
-				} else {
+				switch profile, ok := in["passwordProfile"].(object); {
+				case !ok:
 					o["accountEnabled"] = in["accountEnabled"]
+				case profile["password"] != nil:
+					o["lastPasswordChangeDateTime"] = "2026-03-01T12:00:00Z"
+				default:
+					o["passwordProfile"] = profile
 				}
 				w.WriteHeader(204)
 				return

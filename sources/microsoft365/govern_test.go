@@ -182,6 +182,7 @@ func TestDirectoryActions(t *testing.T) {
 	}{
 		"suspend":             {r: onUser(sources.SuspendUser, synced), wrote: `PATCH /graph/v1.0/users/` + synced + ` {"accountEnabled":false}`},
 		"sign out":            {r: onUser(sources.SignOutUser, synced), wrote: `POST /graph/v1.0/users/` + synced + `/revokeSignInSessions `, stays: true},
+		"expire a password":   {r: onUser(sources.ExpirePassword, synced), wrote: `PATCH /graph/v1.0/users/` + synced + ` {"passwordProfile":{"forceChangePasswordNextSignIn":true}}`, stays: true},
 		"leave a group":       {r: onUser(sources.RemoveMember, ada, "group", plainGroup), wrote: `DELETE /graph/v1.0/groups/` + plainGroup + `/members/` + ada + `/$ref `},
 		"a role":              {r: onUser(sources.RemovePrivilege, ada, "role", helpdesk), wrote: `DELETE /graph/v1.0/roleManagement/directory/roleAssignments/assignment-4 `},
 		"a consent":           {r: on(sources.RevokeGrant, sources.TargetCredential, "grant-delegated-0001"), wrote: `DELETE /graph/v1.0/oauth2PermissionGrants/grant-delegated-0001 `},
@@ -371,7 +372,7 @@ func TestProbeActions(t *testing.T) {
 	s := f.open(false)
 	for a, words := range map[sources.Action]string{
 		sources.SignOutUser: "", sources.SuspendUser: "", sources.TrashFile: "", sources.QuarantineFile: "",
-		sources.RemovePrivilege: mayRoles, sources.RevokeGrant: mayAppRoles, sources.MakePrivate: "auth.certificate", sources.ExpirePassword: "no action",
+		sources.RemovePrivilege: mayRoles, sources.RevokeGrant: mayAppRoles, sources.MakePrivate: "auth.certificate", sources.ExpirePassword: "", sources.RevokeKey: "no action",
 	} {
 		err := s.Probe(t.Context(), sources.CapabilityActions+string(a))
 		if words == "" {

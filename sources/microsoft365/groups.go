@@ -99,6 +99,9 @@ func (w *walk) withMembers(ctx context.Context, groups []schemas.Group, asked []
 	for i, g := range groups {
 		w.page.Rows.Groups = append(w.page.Rows.Groups, g)
 		for j, role := range []string{"member", "owner"} {
+			if j == 0 && w.resumes(asked[2*i+1]) {
+				continue // the members are done
+			}
 			if err := w.members(ctx, asked[2*i+j], pages[2*i+j], g.GroupID, role); err != nil {
 				return err
 			}
@@ -108,19 +111,15 @@ func (w *walk) withMembers(ctx context.Context, groups []schemas.Group, asked []
 	return nil
 }
 
-// members adds who is in a group. The group may be gone by now. What is many is
-// yielded in between; resumed there, all of the group is read again.
+// members adds who is in a group. The group may be gone by now.
 func (w *walk) members(ctx context.Context, l listing, page *httpx.Response, group, role string) error {
-	err := w.s.eachFrom(ctx, l, page, func(raw []byte) error {
+	err := w.within(ctx, l, page, func(raw []byte) error {
 		var o wireObject
 		if decode(raw, &o) != nil || o.ID == "" {
 			w.reject("a "+role+" of "+group, "it is no object with an id", raw)
 			return nil
 		}
 		w.page.Rows.GroupMembers = append(w.page.Rows.GroupMembers, schemas.GroupMember{GroupID: group, MemberID: string(o.ID), MemberKind: memberKind(o.Type), Role: role})
-		if !w.makeRoom() {
-			return errStop
-		}
 		return nil
 	})
 	if isGone(err) {

@@ -53,10 +53,11 @@ const (
 // cursor is a place in a scan.
 type cursor struct {
 	Version int    `json:"v"`
-	At      string `json:"at,omitzero"`    // link to the next request, below the base URL; "" the first
-	Done    string `json:"done,omitzero"`  // id of the last element of that page that is done; "" none
-	Phase   string `json:"phase,omitzero"` // which of a lane's listings; "" the first
-	Delta   string `json:"delta,omitzero"` // where the changes since the reading began are; "" there is no such place
+	At      string `json:"at,omitzero"`     // link to the next request, below the base URL; "" the first
+	Done    string `json:"done,omitzero"`   // id of the last element of that page that is done; "" none
+	Phase   string `json:"phase,omitzero"`  // which of a lane's listings; "" the first
+	Delta   string `json:"delta,omitzero"`  // where the changes since the reading began are; "" there is no such place
+	Within  string `json:"within,omitzero"` // link to the next page of what belongs to the element after that; "" its first page
 }
 
 func parseCursor(c sources.Cursor) (cursor, error) {
@@ -65,16 +66,20 @@ func parseCursor(c sources.Cursor) (cursor, error) {
 	}
 	var out cursor
 	err := json.Unmarshal([]byte(c), &out, json.RejectUnknownMembers(true))
-	if err != nil || out.Version != cursorVersion || !goodLink(out.At) || !goodLink(out.Delta) {
+	if err != nil || out.Version != cursorVersion || !goodLink(out.At) || !goodLink(out.Delta) || !goodLink(out.Within) {
 		return cursor{}, fault.New(fault.Expired, "cursor %.40q is not of version %d", c, cursorVersion)
 	}
 	return out, nil
 }
 
-// String gives up the place of the changes where both links are too long: then
+// String gives up what makes the cursor too long: the place within an element,
+// which is read again from its beginning then; the place of the changes, so that
 // the next reading is a complete one.
 func (c cursor) String() sources.Cursor {
 	c.Version = cursorVersion
+	if len(c.At)+len(c.Delta)+len(c.Within) > maxLink {
+		c.Within = ""
+	}
 	if len(c.At)+len(c.Delta) > maxLink {
 		c.Delta = ""
 	}
@@ -173,28 +178,37 @@ func (s *session) each(ctx context.Context, l listing, f func(raw []byte) error)
 }
 
 // eachFrom is each of a listing whose first page may be here already.
-func (s *session) eachFrom(ctx context.Context, l listing, page *httpx.Response, f func(raw []byte) error) (err error) {
-	var to links
-	if page == nil {
-		page, to, err = s.fetch(ctx, l, "")
-	} else {
-		to, err = s.links(page, l.path)
-	}
+func (s *session) eachFrom(ctx context.Context, l listing, page *httpx.Response, f func(raw []byte) error) error {
+	page, to, err := s.first(ctx, l, page)
 	for err == nil {
-		for raw, err := range elements(page) {
-			if err == nil {
-				err = f(raw)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if to.next == "" {
-			return nil
+		if err = eachOf(page, f); err != nil || to.next == "" {
+			break
 		}
 		page, to, err = s.fetch(ctx, l, to.next)
 	}
 	return err
+}
+
+// first is the first page of a listing, which may be here already.
+func (s *session) first(ctx context.Context, l listing, page *httpx.Response) (*httpx.Response, links, error) {
+	if page == nil {
+		return s.fetch(ctx, l, "")
+	}
+	to, err := s.links(page, l.path)
+	return page, to, err
+}
+
+// eachOf calls f with every element of a page.
+func eachOf(page *httpx.Response, f func(raw []byte) error) error {
+	for raw, err := range elements(page) {
+		if err == nil {
+			err = f(raw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // now returns the place in a delta from which changes are shown from now on; ""

@@ -82,23 +82,26 @@ func (f *feed) follow(link string, like httpx.Path) (*httpx.Request, error) {
 	return r, nil
 }
 
-// subscriptions returns which content types are enabled, and the vendor's time.
+// subscriptions returns which content types are enabled, and the vendor's time. An
+// entry that cannot be understood enables nothing, and costs no other.
 func (f *feed) subscriptions(ctx context.Context) (enabled map[string]bool, now time.Time, err error) {
 	r, err := f.client.Do(ctx, &httpx.Request{Path: httpx.P(pathList, f.tenant), Query: f.query()})
 	if err != nil {
 		return nil, now, err
 	}
-	var list []struct {
-		ContentType string `json:"contentType"`
-		Status      string `json:"status"`
-	}
-	if err := httpx.Decode(r, &list); err != nil {
-		return nil, now, err
-	}
 	enabled = map[string]bool{}
-	for _, s := range list {
-		// One documented sample has no status.
-		enabled[s.ContentType] = s.Status == "" || strings.EqualFold(s.Status, "enabled")
+	for raw, err := range httpx.Elements(r) {
+		if err != nil {
+			return nil, now, err
+		}
+		var s struct {
+			ContentType string `json:"contentType"`
+			Status      string `json:"status"`
+		}
+		if decode(raw, &s) == nil {
+			// One documented sample has no status.
+			enabled[s.ContentType] = s.Status == "" || strings.EqualFold(s.Status, "enabled")
+		}
 	}
 	now = f.clock.Now()
 	if r.Skew < 0 {

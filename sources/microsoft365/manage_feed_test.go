@@ -444,3 +444,14 @@ func FuzzMapAudit(f *testing.F) {
 		}
 	})
 }
+
+// What is no subscription costs the others nothing.
+func TestOddSubscription(t *testing.T) {
+	t.Parallel()
+	f := newFeedVendor(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`[{"contentType":"Audit.General","status":"enabled"},[],7,{"contentType":3},{"contentType":"Audit.Exchange","status":"disabled"},{"contentType":"DLP.All"}]`))
+	}).feed(t)
+	enabled, _, err := f.subscriptions(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"Audit.General": true, "Audit.Exchange": false, "DLP.All": true}, enabled)
+}

@@ -61,6 +61,7 @@ var officeLimits = []string{
 	"A content blob larger than 64 MiB is not read.",
 	"A sharing that is taken away leaves file_permissions with the next complete round (full_every), for the change feed tells only what there is now; files.sharing changes at once.",
 	"files.sharing tells how widely a file itself is shared. What it has from a folder, drive or site is written there; the view file_access has both.",
+	"Of whom a link for certain people is for the vendor tells an address, not whether they are guests: a guest with an address in files.domains counts as the organization's own in files.sharing.",
 	"A folder that is renamed or moved does not have the paths of what is in it told anew until the next complete round.",
 	"A deleted file is removed as soft_deleted: Graph does not list the recycle bin.",
 	"Management records of sharing do not wake the files stream: the change feed is asked for sharing changes itself.",

@@ -11,25 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"weir/internal/sandbox"
 	sandbox365 "weir/internal/sandbox/microsoft365"
 	"weir/internal/sourcetest"
 )
 
-// unlimited is the vendor without quotas.
-func unlimited() sandbox.Vendor {
-	facts := sandbox365.Default()
-	const plenty = 1 << 30
-	facts.Units, facts.ReportRequests, facts.RiskRequests = [3]int{plenty, plenty, plenty}, plenty, plenty
-	facts.UnitsPerMinute, facts.UnitsDay, facts.FeedPerMinute = plenty, plenty, plenty
-	v := sandbox365.Vendor()
-	v.New = func(t *sandbox.Tenant) sandbox.Handler { return sandbox365.New(t, facts) }
-	return v
-}
-
+// TestScale also has 500,000 files.
 func TestScale(t *testing.T) {
 	f := fixture()
-	f.Scale(t, sourcetest.SiteOptions{Vendor: unlimited()})
+	f.Scale(t, sourcetest.SiteOptions{Vendor: sandbox365.Unlimited(), Files: 500_000})
 }
 
 // A complete round over 500,000 files that did not change writes no rows, and
@@ -43,7 +32,7 @@ func TestFilesMemory(t *testing.T) {
 	f := fixture()
 	f.Config = "streams: {accounts: {enabled: false}, groups: {enabled: false}, privileges: {enabled: false}, apps: {enabled: false}, " +
 		"activities: {enabled: false}, directory_audits: {enabled: false}, sign_ins: {enabled: false}}"
-	site := f.NewSite(t, sourcetest.SiteOptions{People: 200, Files: 500_000, History: time.Hour, Vendor: unlimited()})
+	site := f.NewSite(t, sourcetest.SiteOptions{People: 200, Files: 500_000, History: time.Hour, Vendor: sandbox365.Unlimited()})
 	site.Once()
 	counts := func() map[string]int {
 		n := map[string]int{}

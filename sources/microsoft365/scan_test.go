@@ -1,7 +1,9 @@
 package microsoft365
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -248,4 +250,65 @@ func TestAsk(t *testing.T) {
 	got, err = stream(t, s, "groups").Ask(t.Context(), tableMembers, []string{"g", "u", "member"})
 	require.NoError(t, err)
 	require.Equal(t, sources.Unsure, got)
+}
+
+// A group of many is yielded in parts, each with a place to go on from: wherever
+// a reader stops, nobody is missing and the groups around it are whole.
+func TestManyMembers(t *testing.T) {
+	t.Parallel()
+	const perPage, perGroup = 999, 13
+	member := func(page int) string {
+		var b strings.Builder
+		for i := range perPage {
+			fmt.Fprintf(&b, `,{"@odata.type":"#microsoft.graph.user","id":"u%d"}`, page*perPage+i)
+		}
+		return b.String()[1:]
+	}
+	usual := pages(with(map[string]string{"/groups/g1/members": member(perGroup), "/groups/g1/owners": ""}))
+	s := newVendor(t, func(r *http.Request) answer {
+		if r.URL.Path == pathBatch {
+			return answer{body: `{"responses":[]}`}
+		}
+		at, many := r.URL.Query().Get("$skiptoken"), strings.HasPrefix(r.URL.Path, "/v1.0/groups/g2/")
+		if !many {
+			return usual(r)
+		}
+		n, _ := strconv.Atoi(at)
+		next := ""
+		if n+1 < perGroup {
+			next = fmt.Sprintf(`,"@odata.nextLink":"%s%s?$skiptoken=%d"`, base, r.URL.Path, n+1)
+		}
+		return answer{body: `{"value":[` + member(n) + `]` + next + `}`}
+	}).open(nil)
+	groups := stream(t, s, "groups")
+	all, _ := read(t, groups.Read(t.Context(), sources.Lane{}, ""))
+	require.Len(t, all.GroupMembers, perPage*(1+2*perGroup))
+
+	var before schemas.Rows
+	seen, cursor := map[sources.Cursor]bool{}, sources.Cursor("")
+	for more := true; more; { // one page each time, then stopped
+		for page, err := range groups.Read(t.Context(), sources.Lane{}, cursor) {
+			require.NoError(t, err)
+			before.GroupMembers = append(before.GroupMembers, page.Rows.GroupMembers...)
+			before.Groups = append(before.Groups, page.Rows.Groups...)
+			require.Less(t, len(page.Rows.GroupMembers), maxRows+2*perPage)
+			require.False(t, page.More && seen[page.Next], "the cursor moves")
+			seen[page.Next] = true
+			cursor, more = page.Next, page.More
+			break
+		}
+	}
+	require.Greater(t, len(seen), 5)
+	key := func(m schemas.GroupMember) string { return m.GroupID + m.MemberID + m.Role }
+	had := map[string]bool{}
+	for _, m := range before.GroupMembers {
+		had[key(m)] = true
+	}
+	require.Len(t, had, len(all.GroupMembers))
+	require.Less(t, len(before.GroupMembers), len(all.GroupMembers)*3/2, "it goes on where it was")
+	names := map[string]bool{}
+	for _, g := range before.Groups {
+		names[g.GroupID] = true
+	}
+	require.Len(t, names, len(all.Groups))
 }

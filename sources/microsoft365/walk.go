@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"weir/internal/fault"
 	"weir/schemas"
@@ -20,10 +21,12 @@ const maxRows = 2000
 // an error does not undo what was gathered before it: the cursor holds the last
 // element that is done.
 type walk struct {
-	s     *session
-	at    cursor
-	page  *sources.Page // what was gathered since the last yield
-	yield func(*sources.Page, error) bool
+	s      *session
+	at     cursor
+	resume string         // the link at which a listing within an element is to go on
+	last   sources.Cursor // of the last yield
+	page   *sources.Page  // what was gathered since then
+	yield  func(*sources.Page, error) bool
 }
 
 // mapElement maps an element into the walk's page. One that it gives a reason
@@ -33,7 +36,38 @@ type mapElement func(ctx context.Context, w *walk, raw []byte) (reason string, e
 var errStop = errors.New("the reader has stopped")
 
 func newWalk(s *session, at cursor, yield func(*sources.Page, error) bool) *walk {
-	return &walk{s: s, at: at, page: newPage(), yield: yield}
+	w := &walk{s: s, at: at, resume: at.Within, last: at.String(), page: newPage(), yield: yield}
+	w.at.Within = ""
+	return w
+}
+
+// resumes reports whether a listing is the one to go on with.
+func (w *walk) resumes(l listing) bool {
+	return w.resume != "" && strings.HasPrefix(w.resume, l.path.Escaped()+"?")
+}
+
+// within calls f with every element of a listing that belongs to an element of
+// the walk's own, such as a group's members. What is many is yielded in between,
+// and resumed at that page of it. The first page may be here already.
+func (w *walk) within(ctx context.Context, l listing, page *httpx.Response, f func(raw []byte) error) (err error) {
+	var to links
+	if at := w.resume; w.resumes(l) {
+		w.resume = ""
+		page, to, err = w.s.fetch(ctx, l, at)
+	} else {
+		page, to, err = w.s.first(ctx, l, page)
+	}
+	for err == nil {
+		if err = eachOf(page, f); err != nil || to.next == "" {
+			break
+		}
+		if w.at.Within = to.next; !w.makeRoom() {
+			return errStop
+		}
+		page, to, err = w.s.fetch(ctx, l, to.next)
+	}
+	w.at.Within = ""
+	return err
 }
 
 func newPage() *sources.Page { return &sources.Page{Rows: &schemas.Rows{}} }
@@ -136,9 +170,12 @@ func (w *walk) gone(table, reason string, key ...string) {
 	w.page.Gone = append(w.page.Gone, sources.Gone{Table: table, Key: key, Reason: reason})
 }
 
-// makeRoom yields what was gathered when that is much. false: the reader has
-// stopped.
-func (w *walk) makeRoom() bool { return w.rows() < maxRows || w.flush(true) }
+// makeRoom yields what was gathered when that is much, and there is a place to go
+// on from. false: the reader has stopped.
+func (w *walk) makeRoom() bool { return w.rows() < maxRows || !w.moved() || w.flush(true) }
+
+// moved: not where the last yield was.
+func (w *walk) moved() bool { return w.at.String() != w.last }
 
 // end yields the last page of a complete reading, with the place where changes
 // since its beginning are.
@@ -152,15 +189,17 @@ func (w *walk) end() {
 // flush yields what was gathered, with the cursor as it is. false: the reader
 // has stopped.
 func (w *walk) flush(more bool) bool {
-	w.page.Next, w.page.More = w.at.String(), more
+	w.last = w.at.String()
+	w.page.Next, w.page.More = w.last, more
 	ok := w.yield(w.page, nil)
 	w.page = newPage()
 	return ok
 }
 
-// fail yields what was gathered before an error, and the error.
+// fail yields what was gathered before an error, if there is a place to go on from,
+// and the error.
 func (w *walk) fail(err error) {
-	if errors.Is(err, errStop) || w.rows()+len(w.page.Rejected) > 0 && !w.flush(true) {
+	if errors.Is(err, errStop) || w.rows()+len(w.page.Rejected) > 0 && w.moved() && !w.flush(true) {
 		return
 	}
 	w.yield(nil, err)

@@ -27,6 +27,18 @@ func Vendor() sandbox.Vendor {
 	return sandbox.Vendor{App: org.Microsoft365, New: func(t *sandbox.Tenant) sandbox.Handler { return New(t, Default()) }, Replay: replay}
 }
 
+// Unlimited is Vendor without quotas, with which collecting much takes as long as
+// the agent does.
+func Unlimited() sandbox.Vendor {
+	const plenty = 1 << 30
+	f := Default()
+	f.Units, f.ReportRequests, f.RiskRequests = [3]int{plenty, plenty, plenty}, plenty, plenty
+	f.UnitsPerMinute, f.UnitsDay, f.FeedPerMinute = plenty, plenty, plenty
+	v := Vendor()
+	v.New = func(t *sandbox.Tenant) sandbox.Handler { return New(t, f) }
+	return v
+}
+
 // Handler is one tenant. It is safe for concurrent use.
 type Handler struct {
 	sandbox.Faulty[Faults]

@@ -95,7 +95,7 @@ func (t *truth) sharing(d *org.Drive, n int) string {
 		case p.To == org.ToLink && p.Scope == "anonymous":
 			wide = "public"
 		case p.To == org.ToLink && p.Scope == "users":
-			if wide = "internal"; len(p.Emails) > 0 || slices.ContainsFunc(p.People, t.outside) {
+			if wide = "internal"; len(p.Emails) > 0 || slices.ContainsFunc(p.People, t.elsewhere) {
 				wide = "external"
 			}
 		case p.To == org.ToAccount && (p.Account < 0 || t.outside(p.Account)):
@@ -147,6 +147,13 @@ func (t *truth) filePermission(d *org.Drive, file string, p *org.Permission) {
 		row.GranteeKind, row.GranteeID = "service", h.guid("backup app", 0)
 	}
 	t.rows.FilePermissions = append(t.rows.FilePermissions, row)
+}
+
+// elsewhere says whether an account's address is of another domain: all that a
+// link tells of those it is for. A guest can have one of the organization's own.
+func (t *truth) elsewhere(account int) bool {
+	email := t.s.People[t.s.Accounts[org.Microsoft365][account].Person].Email
+	return !strings.HasSuffix(strings.ToLower(email), "@"+t.s.Domain)
 }
 
 // outside says whether an account is of somebody who works elsewhere.

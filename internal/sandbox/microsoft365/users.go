@@ -59,6 +59,10 @@ func (c *call) userView(a *org.Account) object {
 		"lastPasswordChangeDateTime": stamp(a.PasswordChanged), "signInSessionsValidFromDateTime": stamp(latest(a.PasswordChanged, a.SessionsFrom)), "isManagementRestricted": nil,
 		"givenName": text(p.Given), "surname": text(p.Family),
 	}
+	v["passwordProfile"] = nil
+	if a.PasswordForced {
+		v["passwordProfile"] = object{"password": nil, "forceChangePasswordNextSignIn": true, "forceChangePasswordNextSignInWithMfa": false}
+	}
 	if p.Outside {
 		v[f.UserType], v[f.External], v["creationType"] = f.Guest, "Accepted", "Invitation"
 		if a.Status == org.Invited {

@@ -108,6 +108,13 @@ func TestDisableUser(t *testing.T) {
 	require.Equal(t, 204, r.write(http.MethodPatch, "users/"+id, object{"passwordProfile": object{"forceChangePasswordNextSignIn": true, "password": "tr0ub4dor-three"}}).status)
 	r.byApp("Reset user password")
 	r.state(func(s *org.State) { require.Equal(t, s.Now, s.Accounts[org.Microsoft365][n].PasswordChanged) })
+	profile := func() any { return r.get("users/" + id + "?$select=passwordProfile").body["passwordProfile"] }
+	require.Equal(t, true, profile().(object)["forceChangePasswordNextSignIn"])
+	r.h.t.World.Change(func(s *org.State) { s.Accounts[org.Microsoft365][n].PasswordForced = false })
+	require.Nil(t, profile())
+	require.Equal(t, 204, r.write(http.MethodPatch, "users/"+id, object{"passwordProfile": object{"forceChangePasswordNextSignIn": true}}).status)
+	r.byApp("Update user")
+	require.Equal(t, true, profile().(object)["forceChangePasswordNextSignIn"])
 	require.Equal(t, 400, r.write(http.MethodPatch, "users/"+id, object{"jobTitle": "none"}).status)
 	require.Equal(t, 404, r.write(http.MethodPatch, "users/"+r.h.guid("nobody", 0), object{"accountEnabled": false}).status)
 	require.Len(t, r.s.Violations(), 1)

@@ -45,6 +45,10 @@ func (s *State) EndEntraSessions(x *Act, a *Account) {
 
 // ForcePasswordChange has a person choose another password at the next sign-in.
 func (s *State) ForcePasswordChange(x *Act, a *Account) {
+	if a.PasswordForced {
+		return
+	}
+	a.PasswordForced = true
 	s.Update(Microsoft365, x, a, Change{Name: "ForceChangePassword", Old: "false", New: "true"})
 }
 

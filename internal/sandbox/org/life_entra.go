@@ -247,7 +247,7 @@ func (e *entraLife) sync() {
 
 // SetEntraPassword changes or resets a password.
 func (s *State) SetEntraPassword(x *Act, a *Account, v Verb) {
-	a.PasswordChanged = x.At
+	a.PasswordChanged, a.PasswordForced = x.At, v == PasswordReset
 	a.touch(x)
 	s.do(Microsoft365, x, v, acct(a))
 }

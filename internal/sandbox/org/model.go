@@ -107,6 +107,7 @@ type Account struct {
 	Modified        time.Time
 	LastLogin       time.Time
 	PasswordChanged time.Time
+	PasswordForced  bool      // Microsoft 365: another one is asked for at the next sign-in
 	Synced          bool      // Microsoft 365: it comes from a directory of the company's own
 	Silent          time.Time // Microsoft 365: last sign-in without the person
 	SessionsFrom    time.Time // Microsoft 365: older sessions were ended

@@ -19,6 +19,7 @@ const (
 	GoogleReports      = "google-api-v0.311.0/reports.json"
 	GoogleDataTransfer = "google-api-v0.311.0/datatransfer.json"
 	GoogleDrive        = "google-api-v0.311.0/drive.json"
+	GoogleAlerts       = "google-api-v0.311.0/alertcenter.json"
 )
 
 // LoadDiscovery is Load of Google's own format, of several documents as one.

@@ -75,10 +75,11 @@ if [ ! -f "$okta_dir/openapi.yaml" ]; then
   chmod 644 "$tmp/openapi.yaml"
   mv "$tmp/openapi.yaml" "$okta_dir/openapi.yaml"
 fi
-if [ ! -f "$google_dir/drive.json" ]; then
+if [ ! -f "$google_dir/drive.json" ] || [ ! -f "$google_dir/alertcenter.json" ]; then
   from=$(go_module google.golang.org/api $google)
   mkdir -p "$google_dir"
-  for api in directory reports datatransfer; do cp "$from/admin/$api/v1/"*-api.json "$google_dir/$api.json"; done
+  for api in directory reports datatransfer; do cp -f "$from/admin/$api/v1/"*-api.json "$google_dir/$api.json"; done
+  cp -f "$from/alertcenter/v1beta1/alertcenter-api.json" "$google_dir/alertcenter.json"
   cp "$from/drive/v3/drive-api.json" "$tmp/drive.json"
   chmod -R u+w "$google_dir" "$tmp/drive.json"
   mv "$tmp/drive.json" "$google_dir/drive.json"

@@ -24,7 +24,7 @@ func TestDriveFacts(t *testing.T) {
 	t.Parallel()
 	sourcetest.NotUnderRace(t)
 	byName := map[string]sandboxgoogle.Flip{}
-	for _, f := range sandboxgoogle.Flips() {
+	for _, f := range slices.Concat(sandboxgoogle.Flips(), sandboxgoogle.DriveFlips()) {
 		byName[f.Name] = f
 	}
 	for _, c := range []struct {

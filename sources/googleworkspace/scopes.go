@@ -33,7 +33,7 @@ const (
 // consentScopes are those that an administrator is asked for; manageScopes are
 // for actions.
 var (
-	consentScopes = []string{scopeUsers, scopeDomains, scopeCustomer, scopeGroups, scopeRoles, scopeSecurity, scopeReports, scopeDriveRead}
+	consentScopes = []string{scopeUsers, scopeDomains, scopeCustomer, scopeGroups, scopeRoles, scopeSecurity, scopeReports, scopeAlerts, scopeDriveRead}
 	manageScopes  = []string{scopeUsersWrite, scopeMembers, scopeRolesWrite, scopeTransfer}
 )
 

@@ -34,7 +34,7 @@ func TestDriveFacts(t *testing.T) {
 		{"", changesAreTrue},
 		{"the token of what changes later is called startPageToken", changesAreTrue},
 		{"", overwritten},
-		{"checksums are called md5", overwritten},
+		{"md5Checksum is md5", overwritten},
 	} {
 		t.Run(c.flip, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,9 @@
 package googleworkspace
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Flip is one fact of Google's told wrongly: a client's tests must notice.
 type Flip struct {
@@ -9,7 +12,7 @@ type Flip struct {
 }
 
 // Flips returns the facts that a mutation test tells wrongly, one by one.
-func Flips() []Flip { return append(directoryFlips(), driveFlips()...) }
+func Flips() []Flip { return slices.Concat(directoryFlips(), driveFlips(), quietDriveFlips()) }
 
 // directoryFlips are those of the directory, the reports and the tokens.
 func directoryFlips() []Flip {

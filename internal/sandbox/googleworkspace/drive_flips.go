@@ -38,14 +38,15 @@ func asFlips(list []driveFlip) []Flip {
 	return flips
 }
 
-// quietDriveFlips are those that one complete collection need not depend on: about
-// sizes of pages, limits, changes, channels and what is written.
-func quietDriveFlips() []Flip {
+// DriveFlips are those that one complete collection need not depend on: about sizes
+// of pages, limits, changes, channels and what is written.
+func DriveFlips() []Flip {
 	return asFlips([]driveFlip{
 		{"files are listed by ten", func(f *DriveFacts) { f.FilesPage = 10 }},
-		{"tokens of files last a second", func(f *DriveFacts) { f.FileTokenLife = time.Nanosecond }},
+		{"tokens of files last a moment", func(f *DriveFacts) { f.FileTokenLife = time.Nanosecond }},
 		{"drives are listed by two", func(f *DriveFacts) { f.Drives = Page{2, 2} }},
-		{"checksums are called md5", func(f *DriveFacts) { f.MD5 = "md5" }},
+		{"owners is owner", func(f *DriveFacts) { f.Owners = "owner" }},
+		{"md5Checksum is md5", func(f *DriveFacts) { f.MD5 = "md5" }},
 		{"items of shared drives hold their permissions", func(f *DriveFacts) { f.InlineShared = true }},
 		{"the token of what changes later is called startPageToken", func(f *DriveFacts) { f.NewStart = "startPageToken" }},
 		{"the token of what changes later is on every page", func(f *DriveFacts) { f.EarlyStart = true }},

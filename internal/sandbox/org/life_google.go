@@ -84,9 +84,8 @@ func (e *googleLife) signIn(x *Act, a *Account) {
 	e.record(GoogleWorkspace, &ev, acct(a))
 	if ev.Risk == "high" { // noticed an hour later, about then
 		y := *x
-		at := x.At
-		e.later.push(e.journal.now+time.Hour.Milliseconds(), func() {
-			ev := Event{At: at, Verb: ThreatDetected, Actor: Ref{Kind: SystemRef}, Client: y.Client, Reason: "suspicious_login"}
+		e.later.push(e.journal.now+time.Hour.Milliseconds(), func() { // an hour of life, which may have stood still
+			ev := Event{At: e.at().Add(-time.Hour), Verb: ThreatDetected, Actor: Ref{Kind: SystemRef}, Client: y.Client, Reason: "suspicious_login"}
 			e.record(GoogleWorkspace, &ev, acct(a))
 		})
 	}

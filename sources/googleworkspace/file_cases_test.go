@@ -81,7 +81,8 @@ func none(with func(*schemas.FilePermission) bool) func(*schemas.Rows, actionTar
 func toAnyone(p *schemas.FilePermission) bool {
 	return p.GranteeKind == "anyone" || p.GranteeKind == "link" && p.LinkScope == "anyone"
 }
-func toOthers(p *schemas.FilePermission) bool { return p.Role != "owner" }
+func toOthers(p *schemas.FilePermission) bool   { return p.Role != "owner" }
+func toSomebody(p *schemas.FilePermission) bool { return p.GranteeEmail != "" && toOthers(p) }
 func toOutsiders(p *schemas.FilePermission) bool {
 	return toAnyone(p) || p.GranteeEmail != "" && strings.HasSuffix(p.GranteeEmail, "@partner.example")
 }
@@ -106,6 +107,11 @@ func sharedBy(with func(*schemas.FilePermission) bool) func(*schemas.Rows, *sche
 	}
 }
 
+// inSight are files whose folder their owner can open: no others can be put back.
+func inSight(with func(*schemas.Rows, *schemas.File) bool) func(*schemas.Rows, *schemas.File) bool {
+	return func(truth *schemas.Rows, f *schemas.File) bool { return f.ParentID != "" && with(truth, f) }
+}
+
 // elsewhere are files of shared drives but the quarantine's.
 func elsewhere(truth *schemas.Rows, f *schemas.File) bool {
 	return !strings.HasPrefix(f.ContainerID, mine) && f.ContainerID != quarantineDrive(truth) && !f.Trashed.Value
@@ -127,7 +133,7 @@ func fileCases() []sourcetest.ActionCase {
 	touched := map[string][]string{"files": {"revision", "modified_by", "raw"}, "file_permissions": {"raw"}}
 	return []sourcetest.ActionCase{
 		{
-			Name: "quarantine", Action: sources.QuarantineFile, Kind: file, Candidates: fileTargets(sharedBy(toOthers)), Event: "change_owner", Scope: scope, Changed: touched,
+			Name: "quarantine", Action: sources.QuarantineFile, Kind: file, Candidates: fileTargets(inSight(sharedBy(toOthers))), Event: "change_owner", Scope: scope, Changed: touched,
 			Effect: func(truth *schemas.Rows, t actionTarget) bool {
 				f := fileOf(truth, t.ID)
 				return f != nil && f.OwnerID == quarantineUser(truth).AccountID && !permits(truth, t.ID, toOthers)
@@ -150,6 +156,6 @@ func fileCases() []sourcetest.ActionCase {
 		{Name: "overwrite", Action: sources.OverwriteFile, Kind: file, Candidates: fileTargets(plain), Event: "edit", Scope: scope, Changed: map[string][]string{"files": {"revision", "modified_by", "raw"}}, Again: true},
 		{Name: "public links", Action: sources.RemoveSharing, Kind: file, Candidates: fileTargets(sharedBy(toAnyone)), Effect: none(toAnyone), Event: "change_document_visibility", Scope: scope, Changed: touched},
 		{Name: "people outside", Action: sources.RemoveSharing, Kind: file, Candidates: fileTargets(sharedBy(func(p *schemas.FilePermission) bool { return !toAnyone(p) && toOutsiders(p) }), "who", "external"), Effect: none(toOutsiders), Event: "change_user_access", Scope: scope, Changed: touched},
-		{Name: "make private", Action: sources.MakePrivate, Kind: file, Candidates: fileTargets(sharedBy(toOthers)), Effect: none(toOthers), Event: "change_user_access", Scope: scope, Changed: touched},
+		{Name: "make private", Action: sources.MakePrivate, Kind: file, Candidates: fileTargets(sharedBy(toSomebody)), Effect: none(toOthers), Event: "change_user_access", Scope: scope, Changed: touched},
 	}
 }

@@ -265,12 +265,15 @@ func (g *graph) answer(name string) *openapi3.SchemaRef {
 	return s.NewRef()
 }
 
-var byPath = regexp.MustCompile(`(/items/[^/:]+):/[^:]*:?`)
+var (
+	byPath = regexp.MustCompile(`(/items/[^/:]+):/[^:]*:?`)
+	ofRoot = regexp.MustCompile(`/root\b/`)
+)
 
 // asTheSDK is a path as the SDK would have it: a drive's root item and one below
 // another are known to it by their ids alone, and types by a short name.
 func asTheSDK(p string) string {
-	p = strings.Replace(p, "/root/", "/items/root/", 1)
+	p = ofRoot.ReplaceAllString(p, "/items/root/")
 	p = byPath.ReplaceAllString(p, "$1")
 	return strings.Replace(p, "/microsoft.graph.", "/graph.", 1)
 }

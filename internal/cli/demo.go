@@ -66,9 +66,10 @@ func (c *console) demo(ctx context.Context, given string, s *sandbox.Server) err
 	if err != nil {
 		return fmt.Errorf("writing the sample logs: %w", err)
 	}
-	fmt.Fprintf(c.out, `An invented organization: its CloudTrail logs of three days (%d files, %d records), and a GitHub,
-an Okta and a Microsoft 365 that the sandbox plays for %d people and %d days, its logs for the last
-hours. All of it is collected into Parquet files in %s/lake, as weir run --once does.
+	fmt.Fprintf(c.out, `An invented organization: its CloudTrail logs of three days (%d files, %d records), and a GitHub, a
+Google Workspace, a Microsoft 365 (its logs for the last hours) and an Okta that the sandbox plays
+for %d people and %d days. All of it is collected into Parquet files in %s/lake, as weir run --once
+does.
 
 `, stats.LogFiles, stats.Records, demoPeople, demoDays, given)
 	if err := c.demoCollect(ctx, p, s); err != nil {

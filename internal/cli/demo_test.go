@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
 	out := runDemo(t, clock, dir, s)
 	truth := demoTruth{}
-	for _, app := range []string{"github", "microsoft365", "okta"} {
+	for _, app := range []string{"github", "google_workspace", "microsoft365", "okta"} {
 		tenant, err := s.Tenant(app, demoOrganization, "")
 		require.NoError(t, err)
 		truth[app] = s.Truth(tenant)
@@ -79,7 +79,7 @@ func TestDemo(t *testing.T) {
 		require.Contains(t, out, asked[i].text)
 	}
 	for line := range strings.Lines(out) {
-		require.LessOrEqual(t, len([]rune(strings.TrimRight(line, " \n"))), 110, line)
+		require.LessOrEqual(t, len([]rune(strings.TrimRight(line, " \n"))), 120, line)
 	}
 	checkWithClickHouse(t, dir, lake, asked)
 }
@@ -202,7 +202,7 @@ func (d demoTruth) leavers() (out []string) {
 			continue
 		}
 		has := func(parts ...string) { out = append(out, o.Login+"|"+o.Status+"|"+strings.Join(parts, "|")) }
-		for _, app := range []string{"github", "microsoft365"} {
+		for _, app := range []string{"github", "google_workspace", "microsoft365"} {
 			for _, a := range d[app].Accounts {
 				if o.Email != "" && a.Email == o.Email && a.Status == "active" {
 					has("account", app, a.Login)
@@ -224,7 +224,7 @@ func (d demoTruth) leavers() (out []string) {
 }
 
 func (d demoTruth) addresses() (out []string) {
-	for _, app := range []string{"github", "okta"} {
+	for _, app := range []string{"github", "google_workspace", "okta"} {
 		rows := d[app]
 		byAddress := map[string][]schemas.Activity{}
 		for _, a := range rows.Activities {

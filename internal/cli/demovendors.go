@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/github"
+	"weir/internal/sandbox/googleworkspace"
 	"weir/internal/sandbox/microsoft365"
 	"weir/internal/sandbox/okta"
 	"weir/internal/sandbox/org"
@@ -27,7 +28,7 @@ const (
 // demoVendors are what the sandbox plays: the demo's CloudTrail logs are files.
 // Microsoft 365 has no quotas in it, and its logs begin late: it would take
 // minutes.
-var demoVendors = []sandbox.Vendor{github.Vendor(), microsoft365.Unlimited(), okta.Vendor()}
+var demoVendors = []sandbox.Vendor{github.Vendor(), googleworkspace.Vendor(), microsoft365.Unlimited(), okta.Vendor()}
 
 // demoSettings are lines of an app's instance, beside what the sandbox says.
 var demoSettings = map[string]string{org.Microsoft365: "activities: {since: 12h}\ndirectory_audits: {since: 6h}\nsign_ins: {since: 6h}\n"}

@@ -1,5 +1,5 @@
 -- What is shared outside the organization?
-SELECT * FROM (
+SELECT DISTINCT * FROM (
   SELECT 'public repository' AS what, f.name AS name, '' AS grantee, p.role AS may
   FROM files f
   JOIN file_permissions p ON p.instance = f.instance AND p.file_id = f.file_id

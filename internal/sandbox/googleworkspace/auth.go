@@ -71,7 +71,7 @@ func (a *authority) issue(x access) string {
 	now := a.h.t.Clock.Now()
 	x.until = now.Add(a.life())
 	a.serial++
-	text := "ya29.sandbox" + itoa(a.serial) + letters(a.h.hash("token", a.serial), 24)
+	text := "sandbox-access-" + itoa(a.serial) + letters(a.h.hash("token", a.serial), 24)
 	if a.serial%512 == 0 {
 		for k, t := range a.tokens {
 			if now.Sub(t.until) > day {

@@ -16,7 +16,7 @@ import (
 )
 
 // AmbientToken is what a workload has that may have assertions signed.
-const AmbientToken = "ya29.sandbox-ambient"
+const AmbientToken = "sandbox-ambient-token"
 
 // consent is what somebody has consented to: by a code first, by a refresh token
 // then.

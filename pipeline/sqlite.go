@@ -360,8 +360,8 @@ func (s *sqliteState) LanesAfter(ctx context.Context, id StreamID, after string,
 	return query(ctx, s.read, func(r *sql.Rows) (l sources.Lane, err error) {
 		err = r.Scan(&l.ID, &l.Hint, &l.Once)
 		return l, err
-	}, `SELECT * FROM (SELECT lane, hint, once FROM lanes WHERE instance = ?1 AND stream = ?2 AND lane > ?3 AND status = 0 ORDER BY lane LIMIT ?4)
-		UNION ALL SELECT * FROM (SELECT lane, hint, 0 FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND lane > ?3 ORDER BY lane LIMIT ?4)`,
+	}, `SELECT * FROM (SELECT lane, hint, once FROM lanes WHERE instance = ?1 AND stream = ?2 AND lane >= ?3 AND (lane > ?3 OR ?3 = '') AND status = 0 ORDER BY lane LIMIT ?4)
+		UNION ALL SELECT * FROM (SELECT lane, hint, 0 FROM scan_lanes WHERE instance = ?1 AND stream = ?2 AND lane >= ?3 AND (lane > ?3 OR ?3 = '') ORDER BY lane LIMIT ?4)`,
 		id.Instance, id.Stream, after, limit)
 }
 

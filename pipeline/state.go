@@ -67,7 +67,8 @@ type State interface {
 	// DeadLetter returns one, whole.
 	DeadLetter(ctx context.Context, id string) (DeadLetter, error)
 	// LanesAfter returns lanes of a stream by id, after one: of a scan those that
-	// its newest rounds showed, of a log those that are open.
+	// its newest rounds showed, of a log those that are open. After "" are all, the
+	// one without an id too, which is that of a stream without lanes.
 	LanesAfter(ctx context.Context, s StreamID, after string, limit int) ([]sources.Lane, error)
 	// LaneErrors returns lanes that are failing, parked or not licensed, worst first.
 	LaneErrors(ctx context.Context, limit int) ([]LaneState, error)

@@ -46,6 +46,7 @@ type scan struct {
 
 	mu      sync.Mutex
 	reading map[int64]string // lanes' ids
+	changed map[int64]bool   // of a single run: lanes whose deltas it has read
 
 	hurried atomic.Bool // roused, and has no deltas: the next round begins early
 	unseen  unseen
@@ -95,7 +96,7 @@ type onItsWay struct {
 }
 
 func newScan(r *StreamRun) *scan {
-	s := &scan{r: r, p: r.p, enc: newEncoder(r.p, r), over: map[keyHash]*onItsWay{}, reading: map[int64]string{}}
+	s := &scan{r: r, p: r.p, enc: newEncoder(r.p, r), over: map[keyHash]*onItsWay{}, reading: map[int64]string{}, changed: map[int64]bool{}}
 	for _, t := range r.tables {
 		if t.Entity {
 			s.tables = append(s.tables, &scanTable{table: t, print: schemas.NewFingerprinter(t, r.p.seenKey)})

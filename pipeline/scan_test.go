@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -333,6 +334,7 @@ type scanSite struct {
 	p     *Pipeline
 	sinks map[string]*entitySink
 	every time.Duration // of snapshots, for the sink "lake"
+	poll  time.Duration // 0: an hour
 	id    sources.Identity
 	who   func() error // fails the question whom the vendor takes the credentials for; nil: never
 	filt  string
@@ -371,7 +373,7 @@ func (s *scanSite) once(stream sources.Stream) (*StreamRun, error) {
 	s.t.Helper()
 	s.p = s.open()
 	run, err := s.p.NewStreamRun(StreamOptions{
-		ID: scanStream, App: "okta", Stream: stream, Every: time.Hour, Parallel: 3, Once: true, Filter: s.filt,
+		ID: scanStream, App: "okta", Stream: stream, Every: cmp.Or(s.poll, time.Hour), Parallel: 3, Once: true, Filter: s.filt,
 		Identity: func(context.Context) (sources.Identity, error) {
 			if s.who != nil {
 				return s.id, s.who()
@@ -739,13 +741,14 @@ func TestHints(t *testing.T) {
 }
 
 // A single run reads a lane that stands by its delta, whenever that is due, and
-// others in whole.
+// others in whole: once, though they are due again before the run ends.
 func TestSingleRunReadsDeltas(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	people(w, "a", 4)
 	people(w, "b", 4)
 	s := newScanSite(t, "one")
+	s.poll = time.Millisecond
 	stream := w.stream(sources.StreamInfo{FullEvery: 1000 * time.Hour}, "deltas")
 	list := stream.Lanes
 	stream.Lanes = func(ctx context.Context, c sources.Cursor) iter.Seq2[*sources.LanePage, error] {

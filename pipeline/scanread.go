@@ -134,6 +134,8 @@ func (s *scan) due(ctx context.Context, limit int, deltas bool) (out []reading, 
 			_, busy := s.reading[l.Num]
 			switch {
 			case busy:
+			case delta && s.r.Once && (s.changed[l.Num] || l.Fails >= s.fails()):
+				// A single run reads each once: however slow it is, it ends.
 			case due.After(now):
 				if next.IsZero() || due.Before(next) {
 					next = due
@@ -163,6 +165,15 @@ func (s *scan) release(lane int64) {
 	s.mu.Lock()
 	delete(s.reading, lane)
 	s.mu.Unlock()
+}
+
+// hasChanged notes that a lane, or its delta, was read to its end.
+func (s *scan) hasChanged(lane int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.r.Once {
+		s.changed[lane] = true
+	}
 }
 
 // reads reports whether a lane is being read.
@@ -272,6 +283,7 @@ func (s *scan) advance(l *reading, page *sources.Page, now time.Time) {
 		l.Delta, l.DeltaDue = page.Next, now
 		if !page.More {
 			l.DeltaDue = s.r.nextDue(l.Lane.ID, now, s.every())
+			s.hasChanged(l.Num)
 		}
 	case page.More:
 		l.Cursor, l.Due = page.Next, now
@@ -279,6 +291,7 @@ func (s *scan) advance(l *reading, page *sources.Page, now time.Time) {
 		l.Cursor, l.Due, l.Done = "", now, s.st.Round
 		l.Delta, l.DeltaDue = page.Delta, s.r.nextDue(l.Lane.ID, now, s.every())
 		l.ReadHint, l.ReadAt = l.Lane.Hint, now
+		s.hasChanged(l.Num)
 		switch {
 		case l.stands:
 			l.ReadHint = "" // all its rows stand

@@ -24,12 +24,12 @@ type fakeEvent struct {
 // fakeReports answers as the Reports API does: newest first, by tokens that are
 // bound to their window, and of what shows already.
 type fakeReports struct {
-	v      *vendor
-	size   int      // of a page
-	refuse string   // a token with this in it is not known any more
-	lacks  []string // applications
+	v     *vendor
+	size  int      // of a page
+	lacks []string // applications
 
 	mu     sync.Mutex
+	refuse string // a token with this in it is not known any more
 	logs   map[string][]fakeEvent
 	chains map[string][]fakeEvent // what a listing showed when it began, by its window
 	made   int
@@ -92,6 +92,13 @@ func (f *fakeReports) answer(r *http.Request, subject, scopes string) answer {
 		body += `,"nextPageToken":"A:` + strings.ReplaceAll(window, ":", "") + "|" + strconv.Itoa(end) + `"`
 	}
 	return answer{body: body + "}"}
+}
+
+// refuses has tokens refused, or none: "".
+func (f *fakeReports) refuses(token string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = token
 }
 
 // happen adds an event that happened some time ago and shows late.

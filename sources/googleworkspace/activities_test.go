@@ -52,10 +52,10 @@ func TestActivityPlaceMovesAtTheWindowsEnd(t *testing.T) {
 
 	// Where the vendor does not take the token any more, the window is read anew,
 	// all of it: were the place in its middle, these would be lost.
-	f.refuse = "|3"
+	f.refuses("|3")
 	again, _, _ := f.poll(t, f.v.open(nil), "admin", first, 1)
 	require.Subset(t, again, want[:3])
-	f.refuse = ""
+	f.refuses("")
 	again, end, more = f.poll(t, f.v.open(nil), "admin", first, toTheEnd)
 	require.Subset(t, append(again, got...), want)
 	require.False(t, more)
@@ -82,7 +82,7 @@ func TestActivitiesUnderInterruptions(t *testing.T) {
 				want[f.happen(app, time.Duration(r.IntN(60))*time.Second, time.Duration(r.Int64N(int64(most))))] = true
 			}
 			f.v.clock.Skip(time.Duration(r.IntN(9)) * time.Minute)
-			f.refuse = []string{"", "", "|3", "|6", "A:"}[r.IntN(5)]
+			f.refuses([]string{"", "", "|3", "|6", "A:"}[r.IntN(5)])
 			pages := 1 + r.IntN(6)
 			for p, err := range s.readActivities(t.Context(), sources.Lane{ID: app}, c) {
 				if err != nil {
@@ -98,7 +98,7 @@ func TestActivitiesUnderInterruptions(t *testing.T) {
 				}
 			}
 		}
-		f.refuse = ""
+		f.refuses("")
 		f.v.clock.Skip(7 * time.Hour)
 		for range 3 {
 			var names []string
@@ -255,7 +255,7 @@ func TestActivityTokensNeverTaken(t *testing.T) {
 	for i := range 9 {
 		f.happen("admin", time.Duration(i)*time.Minute, 0)
 	}
-	f.refuse = "|"
+	f.refuses("|")
 	var c sources.Cursor
 	for range 3 {
 		n := 0
@@ -270,7 +270,7 @@ func TestActivityTokensNeverTaken(t *testing.T) {
 		}
 		require.Equal(t, fault.Transient, fault.Of(last))
 	}
-	f.refuse = ""
+	f.refuses("")
 	clear(f.chains) // nor are the tokens known later on
 	names, _, more := f.poll(t, s, "admin", c, toTheEnd)
 	require.False(t, more)
@@ -324,7 +324,7 @@ func TestActivitiesPast(t *testing.T) {
 	lane := sources.Lane{ID: fmt.Sprintf("past/gmail/%d-%d", from.UnixMilli(), from.Add(28*day).UnixMilli()), Once: true}
 	_, c, more := f.poll(t, s, lane.ID, "", 1)
 	require.True(t, more)
-	f.refuse = "|3"
+	f.refuses("|3")
 	for _, err := range s.readActivities(t.Context(), lane, c) {
 		require.Equal(t, fault.Expired, fault.Of(err))
 	}

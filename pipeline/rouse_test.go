@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,4 +133,25 @@ func TestRousedLog(t *testing.T) {
 	require.NoError(t, run.p.committer.update(t.Context(), func(Tx) error { return nil }))
 	require.NoError(t, run.Rouse(t.Context(), []string{""}))
 	require.Never(t, func() bool { return reads.Load() > 4 }, 100*time.Millisecond, 10*time.Millisecond)
+}
+
+// However a change falls into a reading of its lane, what rouses the lane then has
+// it read once more.
+func TestRousedAmidReadings(t *testing.T) {
+	t.Parallel()
+	s, w := newScanSite(t, "one"), newWorld()
+	people(w, "a", 5)
+	run := daemon(t, s.open(), StreamOptions{ID: scanStream, App: "okta", Stream: w.stream(sources.StreamInfo{FullEvery: 3000 * 24 * time.Hour}, "deltas"), Every: 1000 * 24 * time.Hour, Parallel: 2})
+	seen := func() bool { return maps.Equal(w.all(), s.sinks["one"].fold()) }
+	require.Eventually(t, seen, time.Minute, time.Millisecond)
+	for i := range 300 {
+		for j := range 3 {
+			w.set("a", "a-new", fmt.Sprint(i, j))
+			require.NoError(t, run.Rouse(t.Context(), []string{"a"}))
+			for range (i * 37) % 200 {
+				runtime.Gosched()
+			}
+		}
+		require.Eventually(t, seen, time.Minute, time.Millisecond, "%d", i)
+	}
 }

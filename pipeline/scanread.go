@@ -84,6 +84,9 @@ func (s *scan) readDue(ctx context.Context, found <-chan struct{}, listed *atomi
 			wg.Go(func() {
 				err := s.readLane(ctx, l)
 				s.release(l.Num)
+				if err == nil {
+					err = s.r.rouseAgain(ctx, l.Lane.ID)
+				}
 				<-slots
 				active.Add(-1)
 				if err != nil && ctx.Err() == nil {

@@ -203,6 +203,20 @@ func (r *StreamRun) nextDue(lane string, now time.Time, every time.Duration) tim
 	return now.Add(every)
 }
 
+// rouseAgain rouses a lane that was roused while it was read, after it had been
+// decided when it is due. What was decided is on its way to the state, and the
+// lane is not being read any more.
+func (r *StreamRun) rouseAgain(ctx context.Context, lane string) error {
+	r.mu.Lock()
+	again := r.again[lane]
+	delete(r.again, lane)
+	r.mu.Unlock()
+	if !again || ctx.Err() != nil {
+		return nil
+	}
+	return r.Rouse(ctx, []string{lane})
+}
+
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -423,12 +437,16 @@ func (r *StreamRun) readDue(ctx context.Context, found <-chan struct{}, listed *
 			active.Add(1)
 			g.Go(func() error {
 				defer func() {
-					r.release(l.Lane.ID)
 					slots <- enc
 					active.Add(-1)
 					poke(finished)
 				}()
-				return r.readLane(gctx, l, enc)
+				err := r.readLane(gctx, l, enc)
+				r.release(l.Lane.ID)
+				if err == nil {
+					err = r.rouseAgain(gctx, l.Lane.ID)
+				}
+				return err
 			})
 		}
 		if gctx.Err() != nil {
